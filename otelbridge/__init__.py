@@ -1,0 +1,67 @@
+"""loguru's API on OpenTelemetry's wire.
+
+Every public name is here, and is loaded when it is first used: importing otelbridge starts nothing and costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otelbridge._logger import logger as logger
+    from otelbridge.access import instrument as instrument
+    from otelbridge.access import uninstrument as uninstrument
+    from otelbridge.exceptions import ConfigError as ConfigError
+    from otelbridge.exceptions import OtelbridgeError as OtelbridgeError
+    from otelbridge.types import Stats as Stats
+    from otelbridge.wiring import configure as configure
+    from otelbridge.wiring import flush as flush
+    from otelbridge.wiring import shutdown as shutdown
+    from otelbridge.wiring import stats as stats
+
+# Public name -> the module that has it. No submodule bears a public object's name: importing it would replace the object.
+_HOMES = {
+    "ConfigError": "exceptions",
+    "OtelbridgeError": "exceptions",
+    "Stats": "types",
+    "configure": "wiring",
+    "flush": "wiring",
+    "instrument": "access",
+    "logger": "_logger",
+    "shutdown": "wiring",
+    "stats": "wiring",
+    "uninstrument": "access",
+}
+
+__all__ = [  # noqa: RUF022 -- sorted as `sorted` does, which a test holds against _HOMES
+    "ConfigError",
+    "OtelbridgeError",
+    "Stats",
+    "__version__",
+    "configure",
+    "flush",
+    "instrument",
+    "logger",
+    "shutdown",
+    "stats",
+    "uninstrument",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: object = version("otelbridge")
+    elif name in _HOMES:
+        value = getattr(import_module(f"otelbridge.{_HOMES[name]}"), name)
+    else:
+        msg = f"module 'otelbridge' has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Where rendered messages go. A sink writes; it never renders."""
