@@ -140,14 +140,14 @@ pub const Key = union(enum) {
             .encoded => |bytes| bytes.len,
         };
     }
-    inline fn put_unchecked(key: Key, w: *Writer) void {
+    inline fn put(key: Key, c: *wire.Cursor) void {
         switch (key) {
             .text => |text| {
-                w.byte_unchecked(0x0a);
-                w.varint_unchecked(text.len);
-                w.raw_unchecked(text);
+                c.byte(0x0a);
+                c.varint(text.len);
+                c.raw(text);
             },
-            .encoded => |bytes| w.raw_unchecked(bytes),
+            .encoded => |bytes| c.raw(bytes),
         }
     }
 };
@@ -194,31 +194,35 @@ pub const Encoder = struct {
         try e.w.patch_length(begin);
     }
 
-    inline fn tagged_head(e: *Encoder, tag: u8, key: Key, size: usize) Error!void {
-        const w = e.w;
+    /// Everything of a KeyValue up to its AnyValue of `size` bytes, with room for that.
+    inline fn tagged_head(e: *Encoder, tag: u8, key: Key, size: usize) Error!wire.Cursor {
         const key_value_size = key.size() + 1 + varint_size(size) + size;
-        try w.ensure(1 + wire.varint_size_max + key_value_size);
-        w.byte_unchecked(tag);
-        w.varint_unchecked(key_value_size);
-        key.put_unchecked(w);
-        w.byte_unchecked(0x12);
-        w.varint_unchecked(size);
+        var c = try e.w.cursor(1 + wire.varint_size_max + key_value_size);
+        c.byte(tag);
+        c.varint(key_value_size);
+        key.put(&c);
+        c.byte(0x12);
+        c.varint(size);
+        return c;
     }
     inline fn tagged_text(e: *Encoder, tag: u8, key: Key, text: []const u8) Error!void {
-        try e.tagged_head(tag, key, 1 + varint_size(text.len) + text.len);
-        e.w.byte_unchecked(0x0a);
-        e.w.varint_unchecked(text.len);
-        e.w.raw_unchecked(text);
+        var c = try e.tagged_head(tag, key, 1 + varint_size(text.len) + text.len);
+        c.byte(0x0a);
+        c.varint(text.len);
+        c.raw(text);
+        e.w.advance(c);
     }
     inline fn tagged_int(e: *Encoder, tag: u8, key: Key, number: i64) Error!void {
-        try e.tagged_head(tag, key, 1 + varint_size(@bitCast(number)));
-        e.w.byte_unchecked(0x18);
-        e.w.varint_unchecked(@bitCast(number));
+        var c = try e.tagged_head(tag, key, 1 + varint_size(@bitCast(number)));
+        c.byte(0x18);
+        c.varint(@bitCast(number));
+        e.w.advance(c);
     }
 
     fn tagged(e: *Encoder, tag: u8, key: Key, value: Value, depth: u8) Error!void {
         const size = scalar_size(value, e.limits) orelse return e.tagged_container(tag, key, value, depth);
-        e.tagged_head(tag, key, size) catch |err| return refuse(value, err);
+        const c = e.tagged_head(tag, key, size) catch |err| return refuse(value, err);
+        e.w.advance(c);
         put_scalar(e.w, value, e.limits);
     }
 
@@ -230,13 +234,13 @@ pub const Encoder = struct {
 
     /// Everything of a KeyValue up to the length of its value; returns where the KeyValue's own length goes.
     fn begin_key(e: *Encoder, tag: u8, key: Key) Error!usize {
-        const w = e.w;
-        try w.ensure(3 + key.size());
-        w.byte_unchecked(tag);
-        const begin = w.len;
-        w.byte_unchecked(0);
-        key.put_unchecked(w);
-        w.byte_unchecked(0x12);
+        var c = try e.w.cursor(3 + key.size());
+        c.byte(tag);
+        const begin = e.w.len + 1;
+        c.byte(0);
+        key.put(&c);
+        c.byte(0x12);
+        e.w.advance(c);
         return begin;
     }
 

@@ -75,10 +75,11 @@ pub fn put_thread_name(w: *Writer, name: []const u8) Error!void {
 
 /// Fields 1 to 3. `severity` is what `severity_field` wrote.
 pub inline fn put_head(w: *Writer, time_ns: u64, severity: []const u8) Error!void {
-    try w.ensure(9 + severity.len);
-    w.byte_unchecked(0x09);
-    w.fixed64_unchecked(time_ns);
-    w.raw_unchecked(severity);
+    var c = try w.cursor(9 + severity.len);
+    c.byte(0x09);
+    c.fixed64(time_ns);
+    c.raw(severity);
+    w.advance(c);
 }
 
 /// Fields 2 and 3: severity_number (omitted when 0) and severity_text.
@@ -124,29 +125,30 @@ pub inline fn end_body(w: *Writer, begin: usize) Error!void {
         const text = w.bytes[begin + body_head_short ..][0..size];
         std.mem.copyBackwards(u8, w.bytes[begin + head ..][0..size], text);
     }
-    w.len = begin;
-    w.byte_unchecked(0x2a);
-    w.varint_unchecked(any);
-    w.byte_unchecked(0x0a);
-    w.varint_unchecked(size);
-    w.len += size;
+    var c = wire.Cursor{ .at = w.bytes + begin };
+    c.byte(0x2a);
+    c.varint(any);
+    c.byte(0x0a);
+    c.varint(size);
+    w.len = begin + head + size;
 }
 
 /// Fields 7 to 12: what was dropped, the ids, the observed time, the event's name.
 pub inline fn put_tail(w: *Writer, dropped: usize, trace: []const u8, time_ns: u64, event: []const u8) Error!void {
-    try w.ensure(1 + wire.varint_size_max + trace.len + 9 + 1 + wire.varint_size_max + event.len);
+    var c = try w.cursor(1 + wire.varint_size_max + trace.len + 9 + 1 + wire.varint_size_max + event.len);
     if (dropped > 0) {
-        w.byte_unchecked(0x38);
-        w.varint_unchecked(dropped);
+        c.byte(0x38);
+        c.varint(dropped);
     }
-    w.raw_unchecked(trace);
-    w.byte_unchecked(0x59);
-    w.fixed64_unchecked(time_ns);
+    c.raw(trace);
+    c.byte(0x59);
+    c.fixed64(time_ns);
     if (event.len > 0) {
-        w.byte_unchecked(0x62);
-        w.varint_unchecked(event.len);
-        w.raw_unchecked(event);
+        c.byte(0x62);
+        c.varint(event.len);
+        c.raw(event);
     }
+    w.advance(c);
 }
 
 test "names with different bits differ, and a name keeps its bit" {

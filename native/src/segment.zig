@@ -43,12 +43,12 @@ pub const Segment = struct {
         if (segment.size + need > segment.size_max) return false;
         var block = segment.last orelse segment.add_block(need) orelse return false;
         if (block.capacity - block.end < need) block = segment.add_block(need) orelse return false;
-        var w = wire.Writer{ .bytes = block.bytes(), .len = block.end, .capacity = block.capacity };
-        w.byte_unchecked(record_tag);
-        w.varint_unchecked(record.len);
-        w.raw_unchecked(record);
-        assert(w.len - block.end == need);
-        block.end = w.len;
+        var c = wire.Cursor{ .at = block.bytes() + block.end };
+        c.byte(record_tag);
+        c.varint(record.len);
+        c.raw(record);
+        block.end += need;
+        assert(c.at == block.bytes() + block.end);
         segment.count += 1;
         segment.size += need;
         return true;

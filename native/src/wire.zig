@@ -64,7 +64,10 @@ pub inline fn copy(out: [*]u8, bytes: []const u8) void {
         move(4, out, in);
         return move(4, out + len - 4, in + len - 4);
     }
-    for (0..len) |i| out[i] = in[i];
+    if (len == 0) return;
+    out[0] = in[0];
+    out[len / 2] = in[len / 2];
+    out[len - 1] = in[len - 1];
 }
 inline fn move(comptime size: usize, out: [*]u8, in: [*]const u8) void {
     const Lane = @Vector(size, u8);
@@ -85,6 +88,37 @@ pub const Error = error{
     TooLarge,
 };
 
+/// A place in memory that moves on as it is written to. By value, so that it stays in a register: the bytes written
+/// might alias a Writer, whose fields would be loaded and stored again for each.
+pub const Cursor = struct {
+    at: [*]u8,
+
+    pub inline fn byte(c: *Cursor, value: u8) void {
+        c.at[0] = value;
+        c.at += 1;
+    }
+    pub inline fn varint(c: *Cursor, number: u64) void {
+        var rest = number;
+        while (rest >= 0x80) {
+            c.byte(@as(u8, @truncate(rest)) | 0x80);
+            rest >>= 7;
+        }
+        c.byte(@truncate(rest));
+    }
+    pub inline fn raw(c: *Cursor, text: []const u8) void {
+        copy(c.at, text);
+        c.at += text.len;
+    }
+    pub inline fn fixed64(c: *Cursor, number: u64) void {
+        std.mem.writeInt(u64, c.at[0..8], number, .little);
+        c.at += 8;
+    }
+    pub inline fn fixed32(c: *Cursor, number: u32) void {
+        std.mem.writeInt(u32, c.at[0..4], number, .little);
+        c.at += 4;
+    }
+};
+
 /// Append-only bytes: begins in memory the caller owns (its stack), moves to the heap when that is full.
 pub const Writer = struct {
     bytes: [*]u8,
@@ -102,6 +136,16 @@ pub const Writer = struct {
     }
     pub inline fn written(w: *const Writer) []u8 {
         return w.bytes[0..w.len];
+    }
+
+    /// Where the next byte goes, with room for at least `size`; `advance` to where it was left.
+    pub inline fn cursor(w: *Writer, size: usize) Error!Cursor {
+        try w.ensure(size);
+        return .{ .at = w.bytes + w.len };
+    }
+    pub inline fn advance(w: *Writer, c: Cursor) void {
+        w.len = @intFromPtr(c.at) - @intFromPtr(w.bytes);
+        assert(w.len <= w.capacity);
     }
 
     /// Room for `size` more bytes; after it the `*_unchecked` functions may write that many.

@@ -1,0 +1,366 @@
+"""Where the parts meet: settings, core, workers, providers. The only room that sees concrete classes of all others.
+
+`configure`, `flush`, `shutdown` and `stats` are offered by `otelbridge` itself; nothing runs before the first of them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from otelbridge.delivery.accounting import Account
+from otelbridge.delivery.report import Reporter
+from otelbridge.delivery.worker import Route, Worker
+from otelbridge.exceptions import ConfigError
+from otelbridge.otlp.outcome import Sender, Signal
+from otelbridge.otlp.settings import Settings, resolve
+from otelbridge.types import Stats
+
+EXIT_TIMEOUT_S = 2.0
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    endpoint: str | None = None,
+    protocol: Literal["http/protobuf", "grpc"] | None = None,
+    headers: Mapping[str, str] | str | None = None,
+    timeout_s: float | None = None,
+    compression: Literal["gzip", "deflate", "none"] | None = None,
+    logs: Literal["otlp", "provider", "none"] | None = None,
+    metrics: Literal["otlp", "statsd", "none"] | None = None,
+    traces: Literal["otlp", "none"] | None = None,
+    level: str | int | None = None,
+    statsd: Any = None,
+    statsd_prefix: str | None = None,
+    statsd_dialect: str | None = None,
+    resource: Mapping[str, str | bool | int | float | Sequence[str | bool | int | float]] | None = None,
+    spool: str | None = None,
+    durability: str | None = None,
+    redact: Any = None,
+    format_errors: Literal["mark", "raise"] | None = None,
+) -> None:
+    """Begin to export over OTLP, or change how.
+
+    `None` means: from the environment (OTELBRIDGE_*, then OTEL_*), else the default: logs, spans and metrics to
+    http://localhost:4318 by HTTP, records from DEBUG on. May be called again: everything is replaced, except that the
+    service name and the resource of spans and metrics stay those of the first call.
+
+    `endpoint` is a base URL (`/v1/logs` and so on are added); `headers` a mapping or `key=value,key=value`; `timeout_s`
+    the seconds that one attempt may take (10.0); `level` a name or a number; `resource` attributes beside the service's
+    name; `logs="provider"` hands records to the OpenTelemetry LoggerProvider that the app has set.
+
+    Raises ConfigError, in one sentence, for a mistake in an argument or a variable.
+    """
+    arguments = dict(locals())
+    with _runtime.lock:
+        _runtime.configure(resolve(arguments, level_number=_level_number))
+
+
+def ensure_configured() -> None:
+    """Configure from the environment, if nobody has configured anything yet."""
+    if _runtime.settings is None:
+        with _runtime.lock:
+            if _runtime.settings is None:
+                configure()
+
+
+def flush(timeout_s: float = 5.0) -> bool:
+    """Send everything now, and wait for it.
+
+    True when every log record, span and point emitted before the call was answered by the collector (accepted or
+    rejected); False when `timeout_s` seconds were over before. Raises nothing.
+    """
+    return _runtime.flush(time.monotonic() + timeout_s)
+
+
+def shutdown(timeout_s: float = 2.0) -> bool:
+    """Flush, then stop exporting; the answer is that of `flush`.
+
+    Takes no longer than `timeout_s` seconds and a moment. Later records reach the sinks, and are counted as dropped
+    (`shutdown`) for OTLP; `configure()` begins again. Called at exit, with 2.0.
+    """
+    return _runtime.shutdown(time.monotonic() + timeout_s)
+
+
+def stats() -> Stats:
+    """Where this process's log records went, by count."""
+    return _runtime.stats()
+
+
+class _Runtime:
+    """The state of a process: its settings, and a worker for each signal that we send."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.settings: Settings | None = None
+        self.reporter = Reporter()
+        self.log_account = Account()
+        self._workers: dict[Signal, Worker] = {}
+        self._log_records: Any = None
+        self._spans: Any = None
+        self._points: Any = None
+        self._identity: Any = None
+        # Who the spans and points of our own providers say they are; None while there are no such providers.
+        self._fixed_resource: Mapping[str, Any] | None = None
+        self._is_hooked = False
+
+    def configure(self, settings: Settings) -> None:
+        """Make the process be as `settings` say."""
+        from otelbridge._logger import core, logger
+
+        core.set_format_raises(settings.format_errors == "raise")
+        if settings.disabled:
+            self._stop_all(time.monotonic() + EXIT_TIMEOUT_S)
+            core.set_export("off", settings.level_no, settings.buffer_size)
+            logger.set_provider_emitter(None)
+            self.settings = settings
+            return
+        self._configure_export(settings, core, logger)
+        self.settings = settings
+
+    def _configure_export(self, settings: Settings, core: Any, logger: Any) -> None:
+        # The SDK and the exporters are loaded here and not before: a service that only logs to stderr never pays.
+        import otelbridge.context
+        from otelbridge.delivery.quiet import mute_export_loggers
+        from otelbridge.otlp.resource import ProcessIdentity, is_service_named, make_resource
+
+        resource = make_resource(settings)
+        self._check_resource(resource.attributes)
+        _import_transports(settings)
+        mute_export_loggers()
+        otelbridge.context.attach(core)
+        if not is_service_named(resource):
+            self.reporter.once(
+                "service", "the service has no name: configure(service_name=...) or OTEL_SERVICE_NAME gives it one"
+            )
+        if self._identity is None or self._fixed_resource is None:
+            self._identity = ProcessIdentity(settings)
+        self._hook()
+        core.set_limits(settings.attribute_count_max, settings.attribute_length_max)
+        self._configure_logs(settings, resource, core, logger)
+        self._configure_traces(settings, resource)
+        self._configure_metrics(settings, resource)
+
+    def _check_resource(self, attributes: Mapping[str, Any]) -> None:
+        fixed = self._fixed_resource
+        if fixed is None:
+            return
+        own = {"service.instance.id", "process.pid"}
+        changed = sorted(name for name in {*fixed, *attributes} - own if fixed.get(name) != attributes.get(name))
+        if changed:
+            name = changed[0]
+            msg = (
+                f"{name} must stay {fixed.get(name)!r} once spans and metrics were set up, "
+                f"got {attributes.get(name)!r}: give service_name and resource in the first configure()"
+            )
+            raise ConfigError(msg)
+
+    def _configure_logs(self, settings: Settings, resource: Any, core: Any, logger: Any) -> None:
+        from otelbridge.delivery.sources import LogRecords
+        from otelbridge.otlp.providers import make_provider_emitter
+        from otelbridge.otlp.resource import resource_field, scope_field
+
+        logger.set_provider_emitter(make_provider_emitter() if settings.logs == "provider" else None)
+        if settings.logs != "otlp":
+            core.set_export("off", settings.level_no, settings.buffer_size)
+            return
+        if self._log_records is None:
+            self._log_records = LogRecords(core, scope_field())
+        self._log_records.batch = settings.log_batch
+        self._log_records.resource_field = _per_process(lambda: resource_field(resource, self._identity))
+        worker = self._employ("logs", "otelbridge-logs", self._log_records, settings, settings.log_batch.delay_s)
+        # In this order: the first record must find somebody to wake.
+        core.set_wake(worker.wake, settings.log_batch.count_max, settings.log_batch.size_max)
+        core.set_export("on", settings.level_no, settings.buffer_size)
+
+    def _configure_traces(self, settings: Settings, resource: Any) -> None:
+        from otelbridge.delivery.sources import EndedSpans
+        from otelbridge.otlp.providers import set_tracer_provider
+
+        if settings.traces != "otlp":
+            self._dismiss("traces")
+            return
+        if self._spans is None:
+            spans = EndedSpans(settings.span_batch, self._identity.stamp)
+            if not set_tracer_provider(resource, spans):
+                return
+            self._spans = spans
+            self._fixed_resource = dict(resource.attributes)
+        self._spans.batch = settings.span_batch
+        self._spans.open()
+        worker = self._employ("traces", "otelbridge-spans", self._spans, settings, settings.span_batch.delay_s)
+        self._spans.on_first, self._spans.on_flush = worker.wake, worker.flush
+
+    def _configure_metrics(self, settings: Settings, resource: Any) -> None:
+        from otelbridge.delivery.sources import CollectedPoints
+        from otelbridge.otlp.providers import metric_preferences, set_meter_provider
+
+        if settings.metrics != "otlp":
+            self._dismiss("metrics")
+            return
+        if self._points is None:
+            points = CollectedPoints(metric_preferences(settings.signals["metrics"]), self._identity.stamp)
+            if not set_meter_provider(resource, points):
+                return
+            self._points = points
+            self._fixed_resource = dict(resource.attributes)
+        worker = self._employ("metrics", "otelbridge-points", self._points, settings, settings.metric_interval_s)
+        # Nothing tells of the first measurement, so this one begins at once.
+        worker.start()
+
+    def _employ(self, signal: Signal, name: str, source: Any, settings: Settings, delay_s: float) -> Worker:
+        """Give a signal's worker, new or old, its route."""
+        way = settings.signals[signal]
+        route = Route(_sender_maker(signal, settings, self.reporter), way.protocol, way.timeout_s, delay_s)
+        worker = self._workers.get(signal)
+        if worker is None or not worker.revive():
+            account = self.log_account if signal == "logs" else Account()
+            worker = self._workers[signal] = Worker(name, source, route, account, self.reporter)
+        else:
+            worker.change_route(route)
+        return worker
+
+    def _dismiss(self, signal: Signal) -> None:
+        if signal in self._workers:
+            if signal == "traces" and self._spans is not None:
+                self._spans.shutdown()
+            self._workers[signal].stop(time.monotonic())
+
+    def flush(self, deadline: float) -> bool:
+        """Have all workers send what they have, at the same time."""
+        workers = [worker for worker in list(self._workers.values()) if not worker.is_stopped]
+        tickets = [(worker, worker.ask_flush()) for worker in workers]
+        # Each is waited for, so that one that is late does not hide what the others have achieved.
+        results = [worker.wait_flush(ticket, deadline) for worker, ticket in tickets]
+        return all(results)
+
+    def shutdown(self, deadline: float) -> bool:
+        """Flush and stop."""
+        with self.lock:
+            settings = self.settings
+            if settings is None or settings.disabled:
+                return True
+            from otelbridge._logger import core, logger
+
+            logger.set_provider_emitter(None)
+            if settings.logs == "otlp":
+                core.set_export("shutdown", settings.level_no, settings.buffer_size)
+            is_complete = self.flush(deadline)
+            self._stop_all(deadline)
+        worker = self._workers.get("logs")
+        if worker is not None:
+            self.reporter.losses(worker.lost(), final=True)
+        return is_complete
+
+    def _stop_all(self, deadline: float) -> None:
+        if self._spans is not None:
+            self._spans.shutdown()
+        for worker in self._workers.values():
+            worker.ask_stop()
+        for worker in self._workers.values():
+            worker.stop(deadline)
+
+    def stats(self) -> Stats:
+        """The account of log records."""
+        from otelbridge._logger import core
+
+        return self.log_account.stats(core)
+
+    def after_fork(self) -> None:
+        """In a forked child: everything that is a thread, a lock or a connection is made anew when it is needed."""
+        self.lock = threading.RLock()
+        self.reporter.reset()
+        self.log_account.reset()
+        for worker in self._workers.values():
+            was_stopped = worker.is_stopped
+            worker.after_fork()
+            if was_stopped:
+                worker.ask_stop()
+        if "metrics" in self._workers:
+            self._workers["metrics"].start()
+
+    def _hook(self) -> None:
+        if self._is_hooked:
+            return
+        self._is_hooked = True
+        # urllib3 closes its pools by finalisers, which run at exit as well. What is registered last runs first:
+        # our last requests must come before that, so finalisers are registered now.
+        weakref.finalize(self, bool)
+        atexit.register(shutdown, EXIT_TIMEOUT_S)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.after_fork)
+        _hook_multiprocessing()
+
+
+def _hook_multiprocessing() -> None:
+    """Children of multiprocessing leave by os._exit, past atexit: have them flush on the way out."""
+    from multiprocessing import parent_process, util
+
+    def at_child_exit(_anchor: object = None) -> None:
+        util.Finalize(None, shutdown, args=(EXIT_TIMEOUT_S,), exitpriority=10)
+
+    # Kept by a weak reference only, hence an object that lives as long as this module.
+    util.register_after_fork(_runtime, at_child_exit)
+    if parent_process() is not None:
+        at_child_exit()
+
+
+def _sender_maker(signal: Signal, settings: Settings, reporter: Reporter) -> Callable[[], Sender]:
+    way = settings.signals[signal]
+
+    def announce(text: str) -> None:
+        reporter.once(text, text)
+
+    def make() -> Sender:
+        if way.protocol == "grpc":
+            from otelbridge.otlp.transport_grpc import GrpcSender
+
+            return GrpcSender(signal, way, announce)
+        from otelbridge.otlp.transport_http import HttpSender
+
+        return HttpSender(signal, way, announce)
+
+    return make
+
+
+def _import_transports(settings: Settings) -> None:
+    """Load now what the workers need: an import on a thread, while the process ends or forks, is one that may hang."""
+    for signal in settings.signals:
+        try:
+            _sender_maker(signal, settings, Reporter(write=lambda _: None))().close()
+        except Exception as error:
+            msg = f"the OpenTelemetry exporter for {signal} does not accept these settings: {error}"
+            raise ConfigError(msg) from error
+
+
+def _per_process(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Make once in each process."""
+    made: dict[int, bytes] = {}
+
+    def get() -> bytes:
+        pid = os.getpid()
+        if pid not in made:
+            made.clear()
+            made[pid] = make()
+        return made[pid]
+
+    return get
+
+
+def _level_number(name: str) -> int | None:
+    """The number of a level by its name, those that the user made included."""
+    from otelbridge._logger import logger
+
+    try:
+        return int(logger.level(name).no)
+    except ValueError:
+        return None
+
+
+_runtime = _Runtime()
