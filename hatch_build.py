@@ -84,7 +84,7 @@ def compile_native(target: str, out: Path, mode: str = "ReleaseFast") -> None:
         fresh.replace(out)
 
 
-class ZigBuildHook(BuildHookInterface):
+class ZigBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic only for the type checker
     """Puts the compiled core into the wheel, or beside the sources of an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otelbridge.wiring import shutdown as shutdown
     from otelbridge.wiring import stats as stats
 
-# Public name -> the module that has it. No submodule bears a public object's name: importing it would replace the object.
+# Public name -> the module that has it. No submodule bears a public object's name: importing it would replace that.
 _HOMES = {
     "ConfigError": "exceptions",
     "OtelbridgeError": "exceptions",
@@ -34,7 +34,7 @@ _HOMES = {
     "uninstrument": "access",
 }
 
-__all__ = [  # noqa: RUF022 -- sorted as `sorted` does, which a test holds against _HOMES
+__all__ = [
     "ConfigError",
     "OtelbridgeError",
     "Stats",
@@ -51,9 +51,9 @@ __all__ = [  # noqa: RUF022 -- sorted as `sorted` does, which a test holds again
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version
+        from otelbridge.scope import scope_version
 
-        value: object = version("otelbridge")
+        value: object = scope_version()
     elif name in _HOMES:
         value = getattr(import_module(f"otelbridge.{_HOMES[name]}"), name)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from threading import current_thread
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from otelbridge._native import AttrSet, Core, LoggerBase, now_ns
@@ -43,8 +44,8 @@ _NO_OPTIONS = Options()
 class Logger(LoggerBase):
     """loguru's logger on OpenTelemetry's wire; use the one that otelbridge exports.
 
-    `trace debug info success warning error critical exception log` take `{}`-style templates with positional and keyword
-    arguments; keyword arguments become attributes as well. A call whose level nobody wants returns at once.
+    `trace debug info success warning error critical exception log` take `{}`-style templates with positional and
+    keyword arguments; the latter become attributes as well. A call whose level nobody wants returns at once.
     """
 
     # --- sinks -------------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class Logger(LoggerBase):
 
     def enabled_for(self, level: str | int) -> bool:
         """Whether a call of this level reaches OTLP or any sink."""
-        return _levels.find(level).no >= _threshold()
+        return _levels.find(level).no >= core.threshold
 
     # --- context -----------------------------------------------------------------------------------------------
 
@@ -153,9 +154,10 @@ class Logger(LoggerBase):
         except Exception as error:
             _report_once("event", error)
 
-    def set_provider_emitter(self, emitter: ProviderEmitter | None) -> None:
-        """Send records to `emitter(parts)` instead of the core (the user's LoggerProvider); None: to the core."""
+    def set_provider_emitter(self, emitter: ProviderEmitter | None, level_no: int = 0) -> None:
+        """Send records from `level_no` on to `emitter(parts)` (the user's LoggerProvider); None: to the core."""
         _provider.emitter = emitter
+        _provider.level_no = level_no
         _apply_thresholds()
 
     def _copy(self, bound: AttrSet | None, options: Options | None) -> Logger:
@@ -184,7 +186,7 @@ def _dispatch(
 ) -> None:
     """The Python way of a call: whatever the core does not do itself. Depth 1 is the caller's frame."""
     found = _levels.find(level)
-    if found.no < _threshold():
+    if found.no < core.threshold:
         return
     time_ns = now_ns()
     options: Options = caller._options or _NO_OPTIONS
@@ -217,7 +219,7 @@ def _emit_event(
     attributes: Mapping[str, object],
     exception: BaseException | None,
 ) -> None:
-    if level.no < _threshold():
+    if level.no < core.threshold:
         return
     time_ns = now_ns()
     extra: dict[str, Any] = dict(attributes)
@@ -257,9 +259,7 @@ def _send(
 ) -> None:
     severity = severity_number(level_no)
     if _provider.emitter is None:
-        core.emit(
-            time_ns, severity, level_name, body, template, args, format_error, site, exception, extra, event_name
-        )
+        core.emit(time_ns, severity, level_name, body, template, args, format_error, site, exception, extra, event_name)
         return
     attributes: dict[str, Any] = {}
     if template is not None:
@@ -270,6 +270,8 @@ def _send(
         attributes["otelbridge.format_error"] = format_error
     if site is not None:
         attributes |= {"code.file.path": site[3], "code.function.name": site[4], "code.line.number": site[2]}
+    thread = current_thread()
+    attributes |= {"thread.id": thread.ident, "thread.name": thread.name}
     parts = {
         "time_ns": time_ns,
         "severity_number": severity,
@@ -392,23 +394,13 @@ def set_format_raises(flag: bool) -> None:
     core.set_format_raises(flag)
 
 
-def set_provider_level(level_no: int) -> None:
-    """The level from which the user's LoggerProvider gets records."""
-    _provider.level_no = level_no
-    _apply_thresholds()
-
-
 def _otlp_level() -> int:
     return core.otlp_level if _provider.emitter is None else _provider.level_no
 
 
-def _threshold() -> int:
-    return min(_otlp_level(), min((handler.level_no for handler in _handlers.active), default=sys.maxsize))
-
-
-def _apply_thresholds(lowest: int | None = None) -> None:
+def _apply_thresholds() -> None:
     """Tell the core from which level a call needs Python."""
-    lowest = min((handler.level_no for handler in _handlers.active), default=None) if lowest is None else lowest
+    lowest = min((handler.level_no for handler in _handlers.active), default=None)
     if _provider.emitter is not None:
         lowest = _provider.level_no if lowest is None else min(lowest, _provider.level_no)
     core.set_sink_level(lowest)
@@ -432,7 +424,7 @@ _levels = _Levels()
 _provider = _Provider()
 _format_raises = _FormatRaises()
 core = Core(CURRENT, _dispatch)
-_handlers = Handlers(lambda _lowest: _apply_thresholds())
+_handlers = Handlers(_apply_thresholds)
 logger = Logger(core)
 
 

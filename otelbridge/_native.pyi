@@ -66,6 +66,10 @@ class Core:
     def otlp_level(self) -> int:
         """The level from which records are encoded; the largest C long long while none are."""
 
+    @property
+    def threshold(self) -> int:
+        """The level below which a call does nothing: the lower of otlp_level and the sinks'."""
+
     def set_sink_level(self, level_no: int | None, /) -> None:
         """The lowest level that a Python sink wants; None without sinks."""
 
@@ -77,7 +81,8 @@ class Core:
 
     def set_wake(self, callback: Callable[[], object] | None, count: int, size: int, /) -> None:
         """Called on the logging thread at the first record (of the process, or of a fork) and once per batch when
-        `count` records or `size` bytes wait. It must neither block nor take a lock that its caller may hold."""
+        `count` records or `size` bytes wait. It must neither block nor take a lock that its caller may hold.
+        """
 
     def attach_otel(self, context_var: ContextVar[Any], span_key: str, /) -> None:
         """Where OpenTelemetry keeps its Context, and the current span in it."""
@@ -95,7 +100,7 @@ class Core:
         """
 
     def site(self, depth: int, /) -> _Site | None:
-        """(name, function, line, path, qualified name) of the frame `depth` above the caller's; None beyond the last."""
+        """(name, function, line, path, qualified name) of the frame `depth` above the caller's, or None."""
 
     def emit(
         self,

@@ -31,7 +31,9 @@ CURRENT: ContextVar[AttrSet | None] = ContextVar("otelbridge_context", default=N
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{32}\Z")
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
 # W3C trace context: a version that is not ff; version 00 ends after the flags, later ones may go on.
-_TRACEPARENT = re.compile(r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?\Z")  # noqa: E501
+_TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?\Z"
+)
 _TRACEPARENT_SIZE_MAX = 512
 _SAMPLED = 1
 
@@ -212,10 +214,7 @@ def enter(values: dict[str, Any]) -> _Entry:
     hidden = tuple(name for name in hidden if name not in values)  # given anew: judged anew
     span, mark, moved = _ids_of_block(values, mark)
     hidden += moved
-    if mark is None:
-        attributes = AttrSet(merged, hidden)
-    else:
-        attributes = AttrSet(merged, hidden, *mark)
+    attributes = AttrSet(merged, hidden) if mark is None else AttrSet(merged, hidden, *mark)
     otel_token = _attach_span(span) if span is not None else None
     return _Entry(CURRENT.set(attributes), otel_token)
 

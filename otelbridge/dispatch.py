@@ -168,7 +168,7 @@ class Handler:
 class Handlers:
     """The handlers of the process, by id. Adding and removing never disturbs a call that is under way."""
 
-    def __init__(self, on_change: Callable[[int | None], object]) -> None:
+    def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._next_id = 0
@@ -188,7 +188,9 @@ class Handlers:
         with self._lock:
             gone = [h for h in self.active if handler_id is None or h.handler_id == handler_id]
             if handler_id is not None and not gone:
-                msg = f"there is no handler with id {handler_id}; those that exist: {[h.handler_id for h in self.active]}"
+                msg = (
+                    f"there is no handler with id {handler_id}; those that exist: {[h.handler_id for h in self.active]}"
+                )
                 raise ValueError(msg)
             self._publish(tuple(h for h in self.active if h not in gone))
         for handler in gone:
@@ -207,7 +209,7 @@ class Handlers:
 
     def _publish(self, handlers: tuple[Handler, ...]) -> None:
         self.active = handlers
-        self._on_change(min((h.level_no for h in handlers), default=None))
+        self._on_change()
 
 
 def make_handler(

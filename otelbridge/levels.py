@@ -18,7 +18,7 @@ class Level(NamedTuple):
 DEFAULT_LEVELS = (
     Level("TRACE", 5, "<cyan><bold>", "✏️"),
     Level("DEBUG", 10, "<blue><bold>", "🐞"),
-    Level("INFO", 20, "<bold>", "ℹ️"),  # noqa: RUF001
+    Level("INFO", 20, "<bold>", "ℹ️"),
     Level("SUCCESS", 25, "<green><bold>", "✅"),
     Level("WARNING", 30, "<yellow><bold>", "⚠️"),
     Level("ERROR", 40, "<red><bold>", "❌"),

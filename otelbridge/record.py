@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from os import getpid
+from threading import current_thread
 from time import localtime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 from otelbridge._native import basename, now_ns
 
@@ -100,59 +102,90 @@ UNKNOWN_SITE = Site(None, "<unknown>", 0, "<unknown>", "<unknown>")
 
 
 class Time(datetime):
-    """A local time that keeps the nanoseconds it was made from; text/ knows how to format it."""
+    """A local time that keeps the nanoseconds it was made from; text/ says how it is formatted."""
 
     time_ns: int
     offset_s: int
+    formatter: ClassVar[Callable[[Time, str], str]] = datetime.__format__
 
     def __format__(self, spec: str) -> str:
-        from otelbridge.text.time import format_time
-
-        return format_time(self, spec)
+        return Time.formatter(self, spec)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_offsets: tuple[int, int, timezone] = (-1, 0, timezone.utc)
+class _Second(NamedTuple):
+    """The local time of a whole second: consecutive records mostly share it."""
+
+    number: int
+    fields: tuple[int, int, int, int, int, int]
+    offset_s: int
+    zone: timezone
+
+
+_second = _Second(-1, (1970, 1, 1, 0, 0, 0), 0, UTC)
 
 
 def local_time(time_ns: int) -> Time:
     """The local time of an instant. One read of the clock gives it: fraction and offset cannot disagree."""
-    global _offsets
-    second = time_ns // 1_000_000_000
-    # Offsets change on quarters of an hour at the finest, so one look-up serves until the next one.
-    quarter = second // 900
-    if _offsets[0] != quarter:
-        local = localtime(second)
-        _offsets = (quarter, local.tm_gmtoff, timezone(timedelta(seconds=local.tm_gmtoff), local.tm_zone))
-    _, offset_s, zone = _offsets
-    time = Time.fromtimestamp(second, zone).replace(microsecond=time_ns % 1_000_000_000 // 1000)
+    global _second
+    number, fraction_ns = divmod(time_ns, 1_000_000_000)
+    second = _second
+    if second.number != number:
+        local = localtime(number)
+        zone = timezone(timedelta(seconds=local.tm_gmtoff), local.tm_zone)
+        second = _second = _Second(number, local[:6], local.tm_gmtoff, zone)
+    time = Time(*second.fields, fraction_ns // 1000, second.zone)
     time.time_ns = time_ns
-    time.offset_s = offset_s
+    time.offset_s = second.offset_s
     return time
 
 
 def make_record(
     time_ns: int, level: Level, message: str, site: Site, extra: dict[Any, Any], exception: RecordException | None
 ) -> Record:
-    """loguru's record dict, keys in its order."""
-    file_name = basename(site.path)
-    module, dot, _ = file_name.rpartition(".")
-    thread = threading.current_thread()
+    """Loguru's record dict, keys in its order."""
+    file, module = _file(site.path)
+    thread = current_thread()
     return {
         "elapsed": timedelta(microseconds=(time_ns - _START_NS) // 1000),
         "exception": exception,
         "extra": extra,
-        "file": RecordFile(file_name, site.path),
+        "file": file,
         "function": site.function,
-        "level": RecordLevel(level.name, level.no, level.icon),
+        "level": _level(level),
         "line": site.line,
         "message": message,
-        "module": module if dot else file_name,
+        "module": module,
         "name": site.name,
-        "process": RecordProcess(os.getpid(), _process_name()),
-        "thread": RecordThread(thread.ident or 0, thread.name),
+        "process": _process(getpid(), _process_name()),
+        "thread": _thread(thread.ident or 0, thread.name),
         "time": local_time(time_ns),
     }
+
+
+# Records of one place, thread and process share these parts.
+
+
+@lru_cache(maxsize=1024)
+def _file(path: str) -> tuple[RecordFile, str]:
+    """The file, and the name of its module (the file's without its ending)."""
+    name = basename(path)
+    stem, dot, _ = name.rpartition(".")
+    return RecordFile(name, path), stem if dot else name
+
+
+@lru_cache(maxsize=128)
+def _level(level: Level) -> RecordLevel:
+    return RecordLevel(level.name, level.no, level.icon)
+
+
+@lru_cache(maxsize=1024)
+def _thread(ident: int, name: str) -> RecordThread:
+    return RecordThread(ident, name)
+
+
+@lru_cache(maxsize=16)
+def _process(pid: int, name: str) -> RecordProcess:
+    return RecordProcess(pid, name)
 
 
 def _process_name() -> str:

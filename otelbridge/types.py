@@ -45,9 +45,7 @@ class CoreCounters(NamedTuple):
 class LogSource(Protocol):
     """What delivery sees of the core: encoded records, taken oldest first."""
 
-    def take(
-        self, resource: bytes, scope: bytes, size_max: int, count_max: int
-    ) -> tuple[bytes, int] | None:
+    def take(self, resource: bytes, scope: bytes, size_max: int, count_max: int) -> tuple[bytes, int] | None:
         """Remove the oldest records and return them as one ExportLogsServiceRequest, and their number.
 
         `resource` and `scope` are encoded protobuf *fields* (tag and length included) of ResourceLogs and ScopeLogs.

@@ -166,7 +166,8 @@ class _Runtime:
         from otelbridge.otlp.providers import make_provider_emitter
         from otelbridge.otlp.resource import resource_field, scope_field
 
-        logger.set_provider_emitter(make_provider_emitter() if settings.logs == "provider" else None)
+        emitter = make_provider_emitter() if settings.logs == "provider" else None
+        logger.set_provider_emitter(emitter, settings.level_no)
         if settings.logs != "otlp":
             core.set_export("off", settings.level_no, settings.buffer_size)
             return

@@ -3,6 +3,7 @@
 const py = @import("py.zig");
 const wire = @import("wire.zig");
 const otlp = @import("otlp.zig");
+const limits = @import("limits.zig");
 const record = @import("record.zig");
 const context = @import("context.zig");
 const O = py.O;
@@ -32,7 +33,7 @@ pub inline fn put_sized(encoder: *otlp.Encoder, key: otlp.Key, value: O) wire.Er
     const w = encoder.w;
     const begin = w.len;
     const size_max = w.size_max;
-    w.size_max = @min(size_max, begin + otlp.text_size_max + 4096);
+    w.size_max = @min(size_max, begin + limits.text_size_max + 4096);
     defer w.size_max = size_max;
     encoder.key_value(record.attribute_tag, key, value) catch {
         w.len = begin;

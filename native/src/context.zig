@@ -5,7 +5,9 @@ const std = @import("std");
 const py = @import("py.zig");
 const wire = @import("wire.zig");
 const otlp = @import("otlp.zig");
+const limits = @import("limits.zig");
 const record = @import("record.zig");
+const own = @import("own.zig");
 const O = py.O;
 const Text = otlp.Text;
 const Writer = wire.Writer;
@@ -77,9 +79,9 @@ fn encode_set(set: *AttrSet) void {
     var buffer: [1024]u8 = undefined;
     var w = Writer.init(&buffer);
     defer w.deinit();
-    const limits = otlp.Limits{};
+    const no_limits = limits.Limits{};
     var fault = py.Fault{};
-    var encoder = otlp.Encoder{ .w = &w, .limits = &limits, .fault = &fault };
+    var encoder = otlp.Encoder{ .w = &w, .limits = &no_limits, .fault = &fault };
     var encodable = true;
     var position: isize = 0;
     var key: ?O = null;
@@ -236,8 +238,8 @@ pub const TraceCache = struct {
     const Way = struct { context: ?O = null, span: ?O = null, field: TraceField = .{} };
 
     /// The ids that a record made now carries, as fields 8 to 10. `mark`: the AttrSet of the innermost contextualize
-    /// block. The slice lies in the cache or in `own`, and is good until Python code runs.
-    pub inline fn read(cache: *TraceCache, own: *TraceField, mark: ?*const AttrSet, fault: *py.Fault) []const u8 {
+    /// block. The slice lies in the cache or in `room`, and is good until Python code runs.
+    pub inline fn read(cache: *TraceCache, room: *TraceField, mark: ?*const AttrSet, fault: *py.Fault) []const u8 {
         var ids: []const u8 = "";
         var span: ?O = null;
         if (cache.variable) |variable| {
@@ -249,7 +251,7 @@ pub const TraceCache = struct {
             }
         }
         if (mark) |set| {
-            if (set.has_mark) return apply_mark(ids, own, set, span);
+            if (set.has_mark) return apply_mark(ids, room, set, span);
         }
         return ids;
     }
@@ -310,12 +312,12 @@ pub const TraceCache = struct {
     }
 
     /// A bare trace id counts until a new span begins inside its block, and not for the trace it names already.
-    fn apply_mark(ids: []const u8, own: *TraceField, set: *const AttrSet, span: ?O) []const u8 {
+    fn apply_mark(ids: []const u8, room: *TraceField, set: *const AttrSet, span: ?O) []const u8 {
         const current: O = span orelse &py._Py_NoneStruct;
         if (set.mark_span != current) return ids;
         if (std.mem.indexOf(u8, ids, &set.mark) != null) return ids;
-        own.set(0, set.mark, null);
-        return own.bytes[0..own.len];
+        room.set(0, set.mark, null);
+        return room.bytes[0..room.len];
     }
 
     /// Forget every context (they keep spans alive).
@@ -393,9 +395,9 @@ pub const ThreadCache = struct {
         if (py.PyErr_Occurred() != null) return way;
         var w = Writer.init(&way.bytes);
         w.size_max = bytes_max; // a writer that may not grow: see the prefix below
-        record.put_thread_id(&w, @bitCast(number)) catch return way;
+        own.put_thread_id(&w, @bitCast(number)) catch return way;
         way.split = w.len;
-        record.put_thread_name(&w, wire.utf8_prefix(text.bytes, bytes_max - 96)) catch return way;
+        own.put_thread_name(&w, wire.utf8_prefix(text.bytes, bytes_max - 96)) catch return way;
         way.len = w.len;
         way.state_id = state_id;
         way.dict = py.PyObject_GetAttrString(thread, "__dict__");

@@ -7,6 +7,7 @@ const py = @import("py.zig");
 const wire = @import("wire.zig");
 const clock = @import("clock.zig");
 const otlp = @import("otlp.zig");
+const limits = @import("limits.zig");
 const record = @import("record.zig");
 const attributes = @import("attributes.zig");
 const site = @import("site.zig");
@@ -116,6 +117,10 @@ fn core_set_export(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O
 /// The level from which records are encoded; the largest integer while none are.
 fn core_get_otlp_level(self: O, _: ?*anyopaque) callconv(.c) ?O {
     return py.PyLong_FromLongLong(state_of(self).otlp_level);
+}
+/// The level below which a call does nothing.
+fn core_get_threshold(self: O, _: ?*anyopaque) callconv(.c) ?O {
+    return py.PyLong_FromLongLong(state_of(self).threshold);
 }
 /// set_sink_level(level_no or None)
 fn core_set_sink_level(self: O, level: O) callconv(.c) ?O {
@@ -288,7 +293,7 @@ fn write_parts(state: *State, arguments: *const [11]O, w: *Writer, fault: *py.Fa
     const body_text = text_or_empty(arguments[3]);
     defer body_text.release();
     const body = try record.begin_body(w);
-    try w.raw(wire.utf8_prefix(body_text.bytes, otlp.text_size_max + 1));
+    try w.raw(wire.utf8_prefix(body_text.bytes, limits.text_size_max + 1));
     try record.end_body(w, body);
 
     const template = text_or_empty(arguments[4]);
@@ -419,7 +424,11 @@ var logger_methods = methods: {
     table[levels.len + 1] = method("exception", &logger.exception, logger.log_flags);
     break :methods table;
 };
-var core_getset = [_]py.GetSetDef{ .{ .name = "otlp_level", .get = &core_get_otlp_level }, .{} };
+var core_getset = [_]py.GetSetDef{
+    .{ .name = "otlp_level", .get = &core_get_otlp_level },
+    .{ .name = "threshold", .get = &core_get_threshold },
+    .{},
+};
 var logger_getset = [_]py.GetSetDef{
     .{ .name = "_core", .get = &logger.get_core },
     .{ .name = "_bound", .get = &logger.get_bound },

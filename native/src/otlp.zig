@@ -6,24 +6,17 @@
 
 const py = @import("py.zig");
 const wire = @import("wire.zig");
+const limits_of = @import("limits.zig");
 const O = py.O;
 const Writer = wire.Writer;
 const Error = wire.Error;
 const varint_size = wire.varint_size;
+const Limits = limits_of.Limits;
+const text_size_max = limits_of.text_size_max;
+const cut_value = limits_of.cut_value;
 
 /// Containers nested deeper than this are written as their text; a receiver's parser has such a limit as well.
 pub const depth_max = 16;
-/// A longer text (bytes of UTF-8) is cut and marked: one value must not fill a batch.
-pub const text_size_max = 1 << 20;
-pub const cut_mark = "… [truncated]";
-
-pub const Limits = struct {
-    /// OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT
-    attribute_count: usize = 128,
-    /// OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT, in characters; 0 is none.
-    value_length: usize = 0,
-};
-
 /// The str's own UTF-8; null without an error for one with lone surrogates.
 pub inline fn utf8(string: O) ?[]const u8 {
     var size: isize = 0;
@@ -435,30 +428,6 @@ fn has_own_text(value: O) bool {
     const base = &py.PyBaseObject_Type;
     return py.PyType_GetSlot(t, py.slot_str) != py.PyType_GetSlot(base, py.slot_str) or
         py.PyType_GetSlot(t, py.slot_repr) != py.PyType_GetSlot(base, py.slot_repr);
-}
-
-const Cut = struct { text: []const u8, mark: []const u8 = "" };
-
-/// The part of an attribute's text that the limits allow.
-inline fn cut_value(text: []const u8, limits: *const Limits) Cut {
-    if (limits.value_length == 0 and text.len <= text_size_max) return .{ .text = text };
-    return cut_value_rare(text, limits);
-}
-noinline fn cut_value_rare(text: []const u8, limits: *const Limits) Cut {
-    if (limits.value_length != 0) {
-        var characters: usize = 0;
-        for (text, 0..) |byte, i| {
-            if (byte & 0xc0 == 0x80) continue;
-            if (characters == limits.value_length) return cut_text(text[0..i]);
-            characters += 1;
-        }
-    }
-    return cut_text(text);
-}
-/// The part of any text that fits a record.
-pub fn cut_text(text: []const u8) Cut {
-    if (text.len <= text_size_max) return .{ .text = text };
-    return .{ .text = wire.utf8_prefix(text, text_size_max), .mark = cut_mark };
 }
 
 /// Bytes of the AnyValue, without its own length; null for a container.

@@ -2,9 +2,8 @@
 //! ours. Knows nothing of call sites, contexts or where a record goes.
 
 const std = @import("std");
-const py = @import("py.zig");
 const wire = @import("wire.zig");
-const otlp = @import("otlp.zig");
+const limits = @import("limits.zig");
 const Writer = wire.Writer;
 const Error = wire.Error;
 
@@ -43,34 +42,6 @@ pub fn name_bit(name: []const u8) u64 {
     var hash: u64 = 0xcbf2_9ce4_8422_2325;
     for (name) |byte| hash = (hash ^ byte) *% 0x0000_0100_0000_01b3;
     return @as(u64, 1) << @as(u6, @truncate(hash >> 58));
-}
-
-const no_limits = otlp.Limits{};
-
-pub fn put_template(w: *Writer, template: []const u8) Error!void {
-    var fault = py.Fault{};
-    var encoder = otlp.Encoder{ .w = w, .limits = &no_limits, .fault = &fault };
-    try encoder.key_string(attribute_tag, name_template, template);
-}
-
-/// The three attributes of a call site.
-pub fn put_code(w: *Writer, path: []const u8, function: []const u8, line: i64) Error!void {
-    var fault = py.Fault{};
-    var encoder = otlp.Encoder{ .w = w, .limits = &no_limits, .fault = &fault };
-    try encoder.key_string(attribute_tag, name_file, path);
-    try encoder.key_string(attribute_tag, name_function, function);
-    try encoder.key_int(attribute_tag, name_line, line);
-}
-
-pub fn put_thread_id(w: *Writer, id: i64) Error!void {
-    var fault = py.Fault{};
-    var encoder = otlp.Encoder{ .w = w, .limits = &no_limits, .fault = &fault };
-    try encoder.key_int(attribute_tag, name_thread_id, id);
-}
-pub fn put_thread_name(w: *Writer, name: []const u8) Error!void {
-    var fault = py.Fault{};
-    var encoder = otlp.Encoder{ .w = w, .limits = &no_limits, .fault = &fault };
-    try encoder.key_string(attribute_tag, name_thread_name, name);
 }
 
 /// Fields 1 to 3. `severity` is what `severity_field` wrote.
@@ -112,8 +83,8 @@ pub inline fn body_text(w: *const Writer, begin: usize) []const u8 {
 /// Write the lengths of the body, moving the text when they need more than a byte each; cut a text that is too long.
 pub inline fn end_body(w: *Writer, begin: usize) Error!void {
     var size = w.len - begin - body_head_short;
-    if (size > otlp.text_size_max) {
-        const cut = otlp.cut_text(w.bytes[begin + body_head_short ..][0..size]);
+    if (size > limits.text_size_max) {
+        const cut = limits.cut_text(w.bytes[begin + body_head_short ..][0..size]);
         w.len = begin + body_head_short + cut.text.len;
         try w.raw(cut.mark);
         size = w.len - begin - body_head_short;

@@ -7,6 +7,7 @@ const wire = @import("wire.zig");
 const otlp = @import("otlp.zig");
 const fmt = @import("fmt.zig");
 const record = @import("record.zig");
+const own = @import("own.zig");
 const O = py.O;
 const Text = otlp.Text;
 
@@ -134,7 +135,7 @@ noinline fn read_frame(slot: *?*Site, frame: O, code: O, lasti: usize) ?*Site {
     var buffer: [1024]u8 = undefined;
     var w = wire.Writer.init(&buffer);
     defer w.deinit();
-    record.put_code(&w, path_text.bytes, qualified_text.bytes, py.PyFrame_GetLineNumber(frame)) catch return null;
+    own.put_code(&w, path_text.bytes, qualified_text.bytes, py.PyFrame_GetLineNumber(frame)) catch return null;
     const site = wire.create(Site) orelse return null;
     const attributes = wire.duplicate(w.written()) orelse {
         wire.free(site);
@@ -253,7 +254,7 @@ pub noinline fn reshape(site: *Site, template: O, positional: usize, names: ?O) 
     }
     shape.keys = wire.duplicate(w.written()) orelse return abandon(shape);
     w.len = 0;
-    record.put_template(&w, text.bytes) catch return abandon(shape);
+    own.put_template(&w, text.bytes) catch return abandon(shape);
     w.raw(site.attributes) catch return abandon(shape);
     shape.template_and_code = wire.duplicate(w.written()) orelse return abandon(shape);
     py.Py_IncRef(template);

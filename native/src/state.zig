@@ -4,6 +4,7 @@
 const std = @import("std");
 const py = @import("py.zig");
 const otlp = @import("otlp.zig");
+const limits = @import("limits.zig");
 const segment = @import("segment.zig");
 const site = @import("site.zig");
 const context = @import("context.zig");
@@ -49,7 +50,7 @@ pub const State = struct {
     sink_level: i64 = level_off,
     threshold: i64 = level_off,
     format_raises: bool = false,
-    limits: otlp.Limits = .{},
+    limits: limits.Limits = .{},
     /// Python's half of a call: dispatch(logger, level, message, args, kwargs, exception).
     dispatch: ?O = null,
     /// ContextVar of the AttrSet that contextualize blocks set.

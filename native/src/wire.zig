@@ -70,8 +70,7 @@ pub inline fn copy(out: [*]u8, bytes: []const u8) void {
     out[len - 1] = in[len - 1];
 }
 inline fn move(comptime size: usize, out: [*]u8, in: [*]const u8) void {
-    const Lane = @Vector(size, u8);
-    @as(*align(1) Lane, @ptrCast(out)).* = @as(*align(1) const Lane, @ptrCast(in)).*;
+    out[0..size].* = in[0..size].*;
 }
 
 pub const varint_size_max = 10;

@@ -19,7 +19,8 @@ from otelbridge.access.asgi import Instrumented
 from otelbridge.access.observe import Observer, PathRules, Settings
 from otelbridge.access.record import AccessRecord
 from otelbridge.exceptions import ConfigError
-from otelbridge.metrics.otel import SCOPE, OtelRequestMetrics, scope_version
+from otelbridge.metrics.otel import OtelRequestMetrics
+from otelbridge.scope import SCOPE_NAME, scope_version
 
 __all__ = ["AccessRecord", "instrument", "uninstrument"]
 
@@ -92,7 +93,7 @@ def _observer(settings: Settings, *, with_metrics: bool) -> Observer:
     return Observer(
         settings,
         logger=logger,
-        tracer=get_tracer(SCOPE, scope_version()),
+        tracer=get_tracer(SCOPE_NAME, scope_version()),
         metrics=OtelRequestMetrics() if with_metrics else None,
     )
 

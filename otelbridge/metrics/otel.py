@@ -6,23 +6,11 @@ With no MeterProvider, or OTEL_SDK_DISABLED=true, the API's own no-ops do nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter, get_meter
 
 from otelbridge.metrics.instruments import ACTIVE_REQUESTS, REQUEST_DURATION, REQUESTS, Instrument
-
-SCOPE = "otelbridge"
-
-
-@cache
-def scope_version() -> str:
-    """Return the version that our meters and tracers name beside SCOPE; "0" when the package is not installed."""
-    try:
-        return version("otelbridge")
-    except PackageNotFoundError:
-        return "0"
+from otelbridge.scope import SCOPE_NAME, scope_version
 
 
 class OtelRequestMetrics:
@@ -31,7 +19,7 @@ class OtelRequestMetrics:
     __slots__ = ("_active", "_duration", "_requests")
 
     def __init__(self, meter: Meter | None = None) -> None:
-        meter = get_meter(SCOPE, scope_version()) if meter is None else meter
+        meter = get_meter(SCOPE_NAME, scope_version()) if meter is None else meter
         self._active = _updowncounter(meter, ACTIVE_REQUESTS)
         self._duration = _histogram(meter, REQUEST_DURATION)
         self._requests = _counter(meter, REQUESTS)

@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-from otelbridge.otlp.resource import SCOPE_NAME, version
 from otelbridge.otlp.settings import SignalSettings
+from otelbridge.scope import SCOPE_NAME, scope_version
 
 _EXCEPTION_ATTRIBUTES = ("exception.type", "exception.message", "exception.stacktrace")
 
@@ -65,14 +65,10 @@ def metric_preferences(settings: SignalSettings) -> MetricPreferences:
 def make_provider_emitter() -> Callable[[Mapping[str, Any]], None]:
     """What `logs="provider"` calls for each record: it goes to the LoggerProvider that the user set."""
     # The user's provider may be set later than this: the API's proxy finds it.
-    logger = _logs.get_logger(SCOPE_NAME, version())
+    logger = _logs.get_logger(SCOPE_NAME, scope_version())
 
     def emit(parts: Mapping[str, Any]) -> None:
-        try:
-            logger.emit(_make_record(parts))
-        except Exception:
-            # Processors of the user run in there; their faults must not reach a logging call.
-            return
+        logger.emit(_make_record(parts))  # what the user's processors raise is the caller's to report
 
     return emit
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
@@ -14,21 +13,12 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMes
 from opentelemetry.sdk.resources import Resource
 
 from otelbridge.otlp.settings import Settings
-
-SCOPE_NAME = "otelbridge"
-
-
-def version() -> str:
-    """The installed version of otelbridge; `0` in a checkout that was never installed."""
-    try:
-        return metadata.version("otelbridge")
-    except metadata.PackageNotFoundError:
-        return "0"
+from otelbridge.scope import SCOPE_NAME, scope_version
 
 
 def make_resource(settings: Settings) -> Resource:
     """Merge what the user said over what the SDK finds out (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, detectors)."""
-    said: dict[str, Any] = {"telemetry.distro.name": SCOPE_NAME, "telemetry.distro.version": version()}
+    said: dict[str, Any] = {"telemetry.distro.name": SCOPE_NAME, "telemetry.distro.version": scope_version()}
     said |= settings.resource
     if settings.service_name is not None:
         said["service.name"] = settings.service_name
@@ -76,7 +66,7 @@ def resource_field(resource: Resource, identity: ProcessIdentity) -> bytes:
 
 def scope_field() -> bytes:
     """The `scope` field of ScopeLogs: tag, length and content."""
-    return ScopeLogs(scope=InstrumentationScope(name=SCOPE_NAME, version=version())).SerializeToString()
+    return ScopeLogs(scope=InstrumentationScope(name=SCOPE_NAME, version=scope_version())).SerializeToString()
 
 
 def _pair(name: str, value: Any) -> KeyValue:

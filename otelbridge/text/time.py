@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from calendar import day_abbr, day_name, month_abbr, month_name
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from otelbridge._native import time_text
+from otelbridge.record import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from otelbridge.record import Time
 
 DEFAULT_SPEC = "YYYY-MM-DD HH:mm:ss.SSS"
 
@@ -69,13 +68,16 @@ def format_time(time: Time, spec: str) -> str:
         return time_text(time.time_ns, time.offset_s)
     moment: datetime = time
     if spec.endswith("!UTC"):
-        moment = time.astimezone(timezone.utc)
+        moment = time.astimezone(UTC)
         spec = spec[:-4]
     if not spec:
         spec = "YYYY-MM-DDTHH:mm:ss.SSSSSSZ"
     if "%" in spec:
         return datetime.strftime(moment, spec)
     return "".join(part if isinstance(part, str) else part(moment) for part in _compile(spec))
+
+
+Time.formatter = format_time
 
 
 @lru_cache(maxsize=128)

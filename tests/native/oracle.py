@@ -7,7 +7,7 @@ import logging
 import uuid
 import warnings
 from collections import OrderedDict, deque, namedtuple
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +43,7 @@ class Key(str):
     __slots__ = ()
 
 
-class Colour(str, enum.Enum):
+class Colour(str, enum.Enum):  # noqa: UP042 -- a StrEnum shows its value
     """A str enum: str() gives its name, the wire has its value."""
 
     RED = "red"
@@ -88,7 +88,7 @@ class Raising:
         raise self.error("no format")
 
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024 -- a plain one
+Point = namedtuple("Point", "x y")
 
 
 def cyclic() -> list[Any]:
@@ -106,7 +106,7 @@ def deep(levels: int) -> list[Any]:
     return inner
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -121,7 +121,7 @@ scalars = st.one_of(
 foreign = st.one_of(
     texts.map(Named),
     st.builds(Plain),
-    st.just(datetime(2026, 11, 21, tzinfo=timezone.utc)),
+    st.just(datetime(2026, 11, 21, tzinfo=UTC)),
     st.just(date(2026, 11, 21)),
     st.just(timedelta(seconds=1)),
     st.just(Decimal("1.10")),
@@ -152,7 +152,7 @@ accepted = st.recursive(
 poison = st.one_of(
     st.integers(INT_MAX + 1, 2**200),
     st.integers(-(2**200), INT_MIN - 1),
-    st.text(st.characters(categories=("Cs",)), min_size=1, max_size=5),
+    st.text(st.characters(categories=["Cs"]), min_size=1, max_size=5),
     st.builds(Raising, st.sampled_from([ValueError, RecursionError, MemoryError, StopIteration])),
     st.builds(cyclic),
     st.sampled_from([40, 400, 5000]).map(deep),
