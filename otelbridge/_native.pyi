@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Literal, final
 
+from typing_extensions import disjoint_base
+
 _Site = tuple[str | None, str, int, str, str]
 
 def now_ns() -> int:
@@ -119,6 +121,7 @@ class Core:
     ) -> None:
         """Encode and store one record. exception: (type, message, stacktrace). Ids are read from the context now."""
 
+@disjoint_base
 class LoggerBase:
     """The level methods: below every level a call returns at once; a plain call is encoded; others go to dispatch."""
 

@@ -158,10 +158,13 @@ class Worker:
         """Whether everything before the ticket was answered until the deadline."""
         if self.is_stopped:
             return self._source.pending() + self._account.in_flight == 0
+        if ticket.has_thread:
+            ticket.done.wait(max(deadline - time.monotonic(), 0))
         if not ticket.has_thread:
             # No thread can be made: this one does the work. It is as good as any.
+            ticket.done.clear()
             self._serve_here(ticket, deadline)
-        return ticket.done.wait(max(deadline - time.monotonic(), 0)) and ticket.ok
+        return ticket.done.is_set() and ticket.ok
 
     def ask_stop(self) -> None:
         """Begin to stop: no further batch is taken."""
@@ -206,7 +209,12 @@ class Worker:
         try:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
         except RuntimeError:
-            self._end()
+            # Python has begun to end (3.12 and later refuse new threads then): who waits does the work itself.
+            self._running = False
+            for ticket in tuple(self._asked):
+                ticket.has_thread = False
+                ticket.done.set()
+            self._gone.set()
 
     def _run(self) -> None:
         try:
