@@ -1,0 +1,23 @@
+# Each target is one line of Python: `python3 -m tools VERB` does the same without make.
+PYTHON ?= python3
+SECONDS :=
+
+.PHONY: help demo test check bench native collector docs clean
+help:
+	@$(PYTHON) -m tools help
+demo:
+	@$(PYTHON) -m tools demo $(SECONDS)
+test:
+	@$(PYTHON) -m tools test
+check:
+	@$(PYTHON) -m tools check
+bench:
+	@$(PYTHON) -m tools bench
+native:
+	@$(PYTHON) -m tools native
+collector:
+	@$(PYTHON) -m tools collector
+docs:
+	@$(PYTHON) -m tools docs
+clean:
+	@$(PYTHON) -m tools clean

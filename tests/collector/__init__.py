@@ -1,0 +1,1 @@
+"""What arrives in a real OpenTelemetry Collector from real programs."""

@@ -1,0 +1,214 @@
+"""A real OpenTelemetry Collector as a child process: started on free loopback ports, read by the file it writes.
+
+Leaves what is sent and what is expected to the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.places import ROOT
+
+READY_TIMEOUT_S = 20.0
+CONFIGS = (ROOT / "collector-config" / "base.yaml", ROOT / "tests" / "collector" / "file.yaml")
+
+
+class Record(NamedTuple):
+    """A log record as the collector wrote it, with its resource, attributes as plain Python values."""
+
+    body: object
+    severity_number: int
+    severity_text: str
+    trace_id: str
+    span_id: str
+    flags: int
+    event_name: str
+    attributes: dict[str, object]
+    resource: dict[str, object]
+    scope: dict[str, Any]
+
+
+class Collector:
+    """One collector; `stop()` and `start()` may alternate, on the same ports and the same file."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary = binary
+        self._log = folder / "collector.log"
+        self.file = folder / "received.jsonl"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.grpc_port, self.http_port, self._health_port = free_ports(3)
+
+    def endpoint(self, protocol: str) -> str:
+        """The base URL for OTEL_EXPORTER_OTLP_ENDPOINT."""
+        return f"http://127.0.0.1:{self.grpc_port if protocol == 'grpc' else self.http_port}"
+
+    def start(self) -> None:
+        """Start, and return when all pipelines run."""
+        env = {
+            **os.environ,
+            "OTELBRIDGE_COLLECTOR_HOST": "127.0.0.1",
+            "OTELBRIDGE_COLLECTOR_GRPC_PORT": str(self.grpc_port),
+            "OTELBRIDGE_COLLECTOR_HTTP_PORT": str(self.http_port),
+            "OTELBRIDGE_COLLECTOR_HEALTH_PORT": str(self._health_port),
+            "OTELBRIDGE_TEST_FILE": str(self.file),
+        }
+        arguments = [str(self._binary), *(f"--config={path}" for path in CONFIGS)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self._healthy, READY_TIMEOUT_S, lambda: f"the collector is not ready; it said:\n{self._said()}")
+
+    def stop(self) -> None:
+        """Stop as a service manager would: what was received is written first."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def records(self) -> list[Record]:
+        """All log records received so far, oldest batch first."""
+        return [
+            Record(
+                body=value(record.get("body", {})),
+                severity_number=record.get("severityNumber", 0),
+                severity_text=record.get("severityText", ""),
+                trace_id=record.get("traceId", ""),
+                span_id=record.get("spanId", ""),
+                flags=record.get("flags", 0),
+                event_name=record.get("eventName", ""),
+                attributes=values(record.get("attributes", [])),
+                resource=values(group["resource"].get("attributes", [])),
+                scope=scope.get("scope", {}),
+            )
+            for group in self._groups("resourceLogs")
+            for scope in group["scopeLogs"]
+            for record in scope["logRecords"]
+        ]
+
+    def spans(self) -> list[dict[str, Any]]:
+        """All spans received so far, as in OTLP's JSON."""
+        groups = self._groups("resourceSpans")
+        return [span for group in groups for scope in group["scopeSpans"] for span in scope["spans"]]
+
+    def metrics(self, name: str) -> list[dict[str, Any]]:
+        """All exports of the metric *name* received so far, as in OTLP's JSON."""
+        groups = self._groups("resourceMetrics")
+        found = [metric for group in groups for scope in group["scopeMetrics"] for metric in scope["metrics"]]
+        return [metric for metric in found if metric["name"] == name]
+
+    def wait_for(self, predicate: Callable[[Collector], bool], timeout_s: float = 15.0) -> None:
+        """Return when what was received fulfils *predicate*; fail at the deadline."""
+        wait_until(
+            lambda: predicate(self),
+            timeout_s,
+            lambda: f"the collector received {len(self.records())} records, {len(self.spans())} spans:\n{self._said()}",
+        )
+
+    def _groups(self, signal: str) -> Iterator[dict[str, Any]]:
+        if not self.file.exists():
+            return
+        for line in self.file.read_bytes().split(b"\n")[:-1]:  # after the last newline: a line that is being written
+            yield from json.loads(line).get(signal, [])
+
+    def _healthy(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            msg = f"the collector ended at once; it said:\n{self._said()}"
+            raise AssertionError(msg)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._health_port}/", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def _said(self) -> str:
+        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
+
+
+class Program:
+    """A program of tests/collector/apps, running with the collector as its endpoint and nothing else set."""
+
+    def __init__(self, name: str, collector: Collector, protocol: str) -> None:
+        unset = ("OTEL_", "OTELBRIDGE_", "LOGURU_")
+        env = {key: text for key, text in os.environ.items() if not key.startswith(unset)}
+        env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint(protocol)
+        env["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.collector.apps.{name}"],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def result(self, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Close its standard input, wait for its end and return its report, whose account must add up."""
+        output, self.errors = self._process.communicate(timeout=timeout_s)
+        assert self._process.returncode == 0, self.errors
+        report: dict[str, Any] = json.loads(output.splitlines()[-1])
+        accounted = report["delivered"] + report["spooled"] + report["rejected"] + sum(report["dropped"].values())
+        assert report["emitted"] == accounted, report
+        return report
+
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def free_ports(count: int) -> list[int]:
+    """*count* different free ports of the loopback interface."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(listener.getsockname()[1]) for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, complaint: Callable[[], str]) -> None:
+    """Return when *condition* holds; fail with *complaint* at the deadline."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"after {timeout_s:g} s {complaint()}"
+        time.sleep(0.05)
+
+
+def values(attributes: list[dict[str, Any]]) -> dict[str, object]:
+    """OTLP's list of keys and values as a dictionary; a key that comes twice is a failure."""
+    found = {attribute["key"]: value(attribute["value"]) for attribute in attributes}
+    assert len(found) == len(attributes), f"a key comes twice in {attributes}"
+    return found
+
+
+def value(any_value: dict[str, Any]) -> object:
+    """A value in OTLP's JSON as a Python value; bytes as their base64 text in a tuple, to tell them from text."""
+    if not any_value:
+        return None
+    ((kind, content),) = any_value.items()
+    match kind:
+        case "intValue":
+            return int(content)
+        case "arrayValue":
+            return [value(element) for element in content.get("values", [])]
+        case "kvlistValue":
+            return values(content.get("values", []))
+        case "bytesValue":
+            return ("base64", content)
+        case _:
+            return content

@@ -1,0 +1,131 @@
+"""The verbs of `python3 -m tools`: each prepares what it needs, then runs it. The work itself is elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+
+from tools import checks, collector, compatibility
+from tools.command import become
+from tools.environment import build_native, prepare
+from tools.places import ROOT, VENV
+from tools.progress import ToolError, say
+
+USAGE = """\
+usage: python3 -m tools VERB
+
+  demo [SECONDS]     a small shop service, instrumented, and its telemetry live (no SECONDS: until Ctrl-C)
+  test [PYTEST ...]  all tests (those against a real collector only after `collector`)
+  check              linters, types, native checks, cross-compiling, generated documents
+  bench              the comparison table with other loggers
+  native             rebuild the native core
+  collector          build the OpenTelemetry Collector for the tests into the user's cache
+  docs               rewrite docs/compatibility.md from the tests
+  clean              remove .venv and everything else that was built or cached in this folder
+
+Each sets up .venv first, if it has to. The same as `make VERB`.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb named by the first of *arguments*; the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        print(f"otelbridge: no such verb: {verb!r}\n\n{USAGE}", end="", file=sys.stderr)
+        return 2
+    try:
+        return VERBS[verb](rest)
+    except ToolError as error:
+        print(f"otelbridge: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\notelbridge: stopped", file=sys.stderr)
+        return 130
+
+
+def demo(arguments: list[str]) -> int:
+    """Run the demo, for a number of seconds if one is given."""
+    if arguments and not _is_number(arguments[0]):
+        raise ToolError(f"demo takes a number of seconds, as in `make demo SECONDS=20`, got {arguments[0]!r}")
+    return become([prepare("cli"), "-m", "otelbridge", "demo", *(["--seconds", arguments[0]] if arguments else [])])
+
+
+def test(arguments: list[str]) -> int:
+    """Run the tests, all or those that pytest's *arguments* choose."""
+    return become([prepare("dev"), "-m", "pytest", *arguments])
+
+
+def check(arguments: list[str]) -> int:
+    """Run every check, or those whose names start with one of *arguments*."""
+    return checks.run(prepare("dev"), arguments)
+
+
+def bench(arguments: list[str]) -> int:
+    """Print the comparison table."""
+    return become([prepare("dev", "bench"), "-m", "benchmarks", *arguments])
+
+
+def native(arguments: list[str]) -> int:
+    """Rebuild the native core."""
+    _takes_nothing("native", arguments)
+    build_native()
+    return 0
+
+
+def build_collector(arguments: list[str]) -> int:
+    """Build the collector, unless the cache has it."""
+    _takes_nothing("collector", arguments)
+    say(f"the collector is ready: {collector.build()}")
+    return 0
+
+
+def docs(arguments: list[str]) -> int:
+    """Rewrite the generated documents."""
+    _takes_nothing("docs", arguments)
+    compatibility.write(prepare("dev"))
+    return 0
+
+
+def clean(arguments: list[str]) -> int:
+    """Remove what was built or cached inside the checkout; the user's cache folder stays."""
+    _takes_nothing("clean", arguments)
+    names = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".zig-cache", "zig-out", ".cache")
+    found = [ROOT / name for name in (*names, "build", "dist", "__pycache__")]
+    found += [path for path in (ROOT / "otelbridge").glob("_native.*") if path.suffix in (".so", ".pyd", ".pdb")]
+    for folder in ("otelbridge", "tests", "tools", "benchmarks", "examples"):
+        found += (ROOT / folder).rglob("__pycache__")
+    for path in [*found, VENV]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    say("removed .venv, the built core and all caches in this folder")
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "bench": bench,
+    "native": native,
+    "collector": build_collector,
+    "docs": docs,
+    "clean": clean,
+}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
+
+
+def _takes_nothing(verb: str, arguments: list[str]) -> None:
+    if arguments:
+        raise ToolError(f"{verb} takes no arguments, got {' '.join(arguments)!r}")
