@@ -1,0 +1,261 @@
+"""What is compared with what: every row of the table, and the targets."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from types import ModuleType
+from typing import Any, BinaryIO, Literal, NamedTuple, TextIO
+
+from benchmarks.receiver import Receiver
+from benchmarks.timing import Contestant
+
+OURS = "otelbridge"
+SDK = "OTel SDK (LoggingHandler + batch)"
+EMPTY = "empty function, named parameters"
+LOGURU_NULL = "loguru, no-op sink"
+
+
+class Entry(NamedTuple):
+    """One row: its name, and how to set the contestant up."""
+
+    name: str
+    build: Callable[[], Contestant]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One block of the table: contestants that take turns, ratios against the first."""
+
+    key: str
+    title: str
+    clock: Literal["wall", "cpu"]
+    entries: Sequence[Entry]
+
+
+class Target(NamedTuple):
+    """A ratio to reach: `slower` costs at least (or, for `at_most`, at most) `bound` times what `faster` costs."""
+
+    text: str
+    case: str
+    slower: str
+    faster: str
+    bound: float
+    at_most: bool = False
+
+
+TARGETS = (
+    Target("enabled call: faster than loguru's no-op sink", "enabled", LOGURU_NULL, OURS, 60),
+    Target("enabled call: faster than the OTel SDK on the calling thread", "enabled", SDK, OURS, 120),
+    Target("process CPU to the encoded batch: less than the OTel SDK", "encoded", SDK, OURS, 200),
+    Target(
+        "process CPU to the received POST: less than the OTel SDK, each with its default compression",
+        "posted",
+        f"{SDK}, uncompressed",
+        f"{OURS}, gzip",
+        40,
+    ),
+    Target("disabled call: of an empty Python function called alike", "disabled", OURS, EMPTY, 1.3, at_most=True),
+    Target(
+        "stamp and format: faster than datetime (seed 1: 8.3)",
+        "stamp",
+        "datetime.now(UTC).isoformat()",
+        f"{OURS} now_iso",
+        8.3,
+    ),
+    Target(
+        "basename: faster than os.path.basename (seed 1: 1.9)", "basename", "os.path.basename", f"{OURS} basename", 1.9
+    ),
+    Target(
+        "module name: faster than an inspect frame walk (seed 1: 3.7)",
+        "module",
+        "inspect.currentframe() and f_back",
+        f"{OURS} module_name",
+        3.7,
+    ),
+)
+
+
+def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver) -> list[Case]:
+    """Every case, in the order of the table. `stream` and `binary` end in the null device."""
+    ours, others, otel = (_room(name) for name in ("ours", "others", "otel"))
+    return [
+        Case(
+            "enabled",
+            "enabled call, two attributes, inside a span and contextualize()",
+            "wall",
+            [
+                _entry(OURS, ours, "caller"),
+                _entry("otelbridge, each call from a fresh frame", ours, "fresh_frame"),
+                _entry(LOGURU_NULL, others, "loguru"),
+                _entry("loguru, serialize=True", others, "loguru", serialize=True),
+                _entry("structlog + orjson", others, "structlog"),
+                _entry("structlog + orjson, call site", others, "structlog", callsite=True),
+                _entry("picologging, null handler", others, "picologging"),
+                _entry("stdlib logging, null handler", others, "stdlib"),
+                _entry(SDK, otel, "caller"),
+                _entry("logfire, no-op span exporter", others, "logfire"),
+            ],
+        ),
+        Case(
+            "console",
+            "the same call with a line to a text stream",
+            "wall",
+            [
+                _entry("otelbridge, OTLP and its default line", ours, "caller", stream=stream),
+                _entry("otelbridge, default line only", ours, "caller", mode="off", stream=stream),
+                _entry("loguru, default line", others, "loguru", sink=stream),
+                _entry("loguru, serialize=True line", others, "loguru", sink=stream, serialize=True),
+                _entry("structlog + orjson line", others, "structlog_line", stream=binary),
+                _entry("picologging, asctime and caller", others, "picologging", stream=stream),
+                _entry("stdlib logging, asctime and caller", others, "stdlib", stream=stream),
+                Entry("OTel SDK and stdlib line", lambda: _otel_console(others(), otel(), stream)),
+                _entry("logfire, console", others, "logfire", stream=stream),
+            ],
+        ),
+        Case(
+            "disabled",
+            "disabled call (below the level)",
+            "wall",
+            [
+                _entry(OURS, ours, "disabled"),
+                Entry(EMPTY, partial(_empty, EMPTY, "message, *, user, user_id")),
+                Entry("empty function, **attributes", partial(_empty, "empty function, **attributes", "message, **_")),
+                _entry("loguru", others, "loguru", level="INFO", method="debug"),
+                _entry("structlog", others, "structlog", level=logging.INFO, method="debug"),
+                _entry("picologging", others, "picologging", level=logging.INFO, method="debug"),
+                _entry("stdlib logging", others, "stdlib", level=logging.INFO, method="debug"),
+                _entry(SDK, otel, "caller", level=logging.INFO, method="debug"),
+                _entry("logfire", others, "logfire", min_level="info", method="debug"),
+            ],
+        ),
+        Case(
+            "encoded",
+            "process CPU per record, from the call to the encoded batch",
+            "cpu",
+            [
+                _entry(OURS, ours, "encoded"),
+                _entry(SDK, otel, "encoded"),
+                _entry("logfire, spans encoded as OTLP", others, "logfire_encoded"),
+                _entry("loguru, JSON lines", others, "loguru_encoded"),
+                _entry("structlog + orjson, JSON lines", others, "structlog_encoded"),
+                _entry("picologging, text lines", others, "picologging_encoded"),
+                _entry("stdlib logging, text lines", others, "stdlib_encoded"),
+            ],
+        ),
+        Case(
+            "posted",
+            "process CPU per record, from the call to the received POST",
+            "cpu",
+            [
+                _posted(receiver, "otelbridge, gzip", ours, "posted", compression="gzip"),
+                _posted(receiver, "otelbridge, uncompressed", ours, "posted", compression="none"),
+                _posted(receiver, f"{SDK}, uncompressed", otel, "posted", compression="none"),
+                _posted(receiver, f"{SDK}, gzip", otel, "posted", compression="gzip"),
+                _posted(receiver, "logfire, spans", others, "logfire_posted"),
+                _posted(receiver, "loguru into the OTel SDK", others, "loguru_posted"),
+                _posted(receiver, "structlog into the OTel SDK", others, "structlog_posted"),
+            ],
+        ),
+        _helpers(
+            "stamp",
+            "time stamp and its format",
+            "now_iso",
+            "now_iso()",
+            {
+                "datetime.now(UTC).isoformat()": "datetime.now(UTC).isoformat()",
+                "datetime.now().strftime(…%f)": "datetime.now().strftime('%Y-%m-%d %H:%M:%S.%f')",
+                "datetime.now(), no format": "datetime.now()",
+            },
+        ),
+        _helpers(
+            "basename",
+            "file name of a path",
+            "basename",
+            "basename(path)",
+            {"os.path.basename": "os.path.basename(path)"},
+        ),
+        _helpers(
+            "module",
+            "module name of the caller",
+            "module_name",
+            "module_name()",
+            {
+                "inspect.currentframe() and f_back": "walk()",
+                "sys._getframe().f_globals, inline": "sys._getframe().f_globals['__name__']",
+            },
+        ),
+    ]
+
+
+def _room(name: str) -> Callable[[], ModuleType]:
+    """A module of ours, imported when a row needs it: what is missing there is that row's failure, not the table's."""
+    return partial(importlib.import_module, f"benchmarks.{name}")
+
+
+def _entry(name: str, room: Callable[[], ModuleType], function: str, **options: Any) -> Entry:
+    def build() -> Contestant:
+        contestant = getattr(room(), function)(name=name, **options)
+        assert isinstance(contestant, Contestant)
+        return contestant
+
+    return Entry(name, build)
+
+
+def _posted(receiver: Receiver, name: str, room: Callable[[], ModuleType], function: str, **options: Any) -> Entry:
+    """A row whose records the receiver counts, below a path of its own."""
+    path = "".join(letter if letter.isalnum() else "-" for letter in name)
+
+    def build() -> Contestant:
+        contestant = _entry(name, room, function, endpoint=f"{receiver.url}/{path}", **options).build()
+        contestant.arrived = partial(receiver.arrived, path)
+        return contestant
+
+    return Entry(name, build)
+
+
+def _otel_console(others: Any, otel: Any, stream: TextIO) -> Contestant:
+    line = logging.StreamHandler(stream)
+    line.setFormatter(logging.Formatter(others.LINE, others.DATE))
+    contestant = otel.caller("OTel SDK and stdlib line", line)
+    assert isinstance(contestant, Contestant)
+    return contestant
+
+
+def _empty(name: str, parameters: str) -> Contestant:
+    """The floor under any disabled call: CPython's own price for passing these arguments to nothing."""
+    namespace: dict[str, object] = {}
+    exec(f"def debug({parameters}):\n    pass\n", namespace)
+    statement = 'debug("user {user} logged in", user=user, user_id=3)'
+    return Contestant(name, statement, {"debug": namespace["debug"], "user": "ada"})
+
+
+def _helpers(key: str, title: str, function: str, ours: str, others: dict[str, str]) -> Case:
+    """A native function against the ways that the standard library has."""
+    inspect, sys = importlib.import_module("inspect"), importlib.import_module("sys")
+
+    def walk() -> object:
+        return inspect.currentframe().f_back.f_globals["__name__"]
+
+    names = {
+        "datetime": datetime,
+        "UTC": UTC,
+        "os": os,
+        "path": "/srv/app/service/handlers/login.py",
+        "inspect": inspect,
+        "sys": sys,
+        "walk": walk,
+    }
+
+    def native(name: str) -> Contestant:
+        found = getattr(importlib.import_module("otelbridge._native"), function)
+        return Contestant(name, ours, {**names, function: found})
+
+    name = f"{OURS} {function}"
+    rows = [Entry(other, partial(Contestant, other, statement, names)) for other, statement in others.items()]
+    return Case(key, title, "wall", [Entry(name, partial(native, name)), *rows])

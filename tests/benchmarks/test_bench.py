@@ -1,0 +1,66 @@
+"""The benchmark runs; what it measures is not asserted anywhere."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.cases import TARGETS, Case, Target, cases
+from benchmarks.receiver import Receiver
+from benchmarks.table import Result, judge
+from benchmarks.timing import Contestant, LostRecordsError, Timing, measure_cpu
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_quick_run_prints_every_row() -> None:
+    """`python -m benchmarks --quick` prints each row and each target, and no row of what is installed fails."""
+    expected = cases(io.StringIO(), io.BytesIO(), Receiver())
+
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    for case in expected:
+        block = lines[lines.index(case.title) + 1 :][: len(case.entries)]
+        assert len(block) == len(case.entries)
+        for line, entry in zip(block, case.entries, strict=True):
+            assert line.strip().startswith(f"{entry.name} ")
+            assert "failed" not in line
+    assert all(any(target.text in line for line in lines) for target in TARGETS)
+
+
+def test_lost_records_disqualify() -> None:
+    """A contestant whose records do not all arrive has an error instead of a time."""
+    honest = Contestant("honest", "pass", {})
+    lossy = Contestant("lossy", "pass", {}, arrived=lambda: 1, block_count=10)
+
+    outcome = measure_cpu([honest, lossy], rounds=1, block_s=1e-5)
+
+    assert list(outcome.timings) == ["honest"]
+    assert isinstance(outcome.errors["lossy"], LostRecordsError)
+
+
+def test_targets_are_judged_by_the_fastest_blocks() -> None:
+    """A target is reached, not reached, or not measured; the slower one's time is divided by the faster one's."""
+    timings = {"a": Timing(100.0, 100.0), "b": Timing(1000.0, 100.0)}
+    result = Result(Case("case", "a case", "wall", []), timings)
+    targets = [
+        Target("at least", "case", "b", "a", 10.0),
+        Target("more than that", "case", "b", "a", 10.1),
+        Target("at most", "case", "a", "b", 0.1, at_most=True),
+        Target("absent", "case", "c", "a", 1.0),
+    ]
+
+    verdicts = [item.verdict for item in judge(targets, [result])]
+
+    assert verdicts == ["reached", "NOT reached", "reached", "not measured"]
