@@ -20,9 +20,7 @@ pub const Parts = struct {
     site: ?O = null,
     /// (type, message, stacktrace)
     exception: ?O = null,
-    /// thread.id and thread.name, encoded, and where the second begins.
-    thread: []const u8 = "",
-    thread_split: usize = 0,
+    threads: *context.ThreadCache,
     extra: ?O = null,
     /// Whose hidden names are not attributes.
     context: ?*AttrSet = null,
@@ -42,14 +40,41 @@ pub inline fn put_sized(encoder: *otlp.Encoder, key: otlp.Key, value: O) wire.Er
     return 0;
 }
 
-/// Our attributes of a simple call.
-pub inline fn put_own(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!void {
+/// Our attributes of a simple call; returns how many were dropped.
+pub inline fn put_own(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!usize {
     const tag = record.attribute_tag;
+    var dropped: usize = 0;
     if (parts.template) |text| try encoder.key_string(tag, record.name_template, text);
-    if (parts.arguments.len > 0) try encoder.key_array(tag, record.name_arguments, parts.arguments);
+    if (parts.arguments.len > 0) dropped += put_arguments(encoder, parts.arguments);
     if (parts.complaint.len > 0) try encoder.key_string(tag, record.name_format_error, parts.complaint);
     try encoder.w.raw(parts.code);
-    try encoder.w.raw(parts.thread);
+    try put_thread(encoder, parts.threads, true, true);
+    return dropped;
+}
+
+/// The attribute message.args; 1 if it was left out because it is too large.
+fn put_arguments(encoder: *otlp.Encoder, arguments: []const O) usize {
+    const w = encoder.w;
+    const begin = w.len;
+    encoder.key_array(record.attribute_tag, record.name_arguments, arguments) catch {
+        w.len = begin;
+        return 1;
+    };
+    return 0;
+}
+
+/// The attributes thread.id and thread.name. The cache is read here and not before: other threads write to it whenever
+/// Python code runs.
+pub inline fn put_thread(
+    encoder: *otlp.Encoder,
+    threads: *context.ThreadCache,
+    with_id: bool,
+    with_name: bool,
+) wire.Error!void {
+    const thread = threads.current(encoder.fault);
+    const begin = if (with_id) 0 else thread.split;
+    const end = if (with_name) thread.len else thread.split;
+    if (begin < end) try encoder.w.raw(thread.bytes[begin..end]);
 }
 
 /// Our attributes but those that the user's replace, then the user's, all under the limits; returns how many were
@@ -59,7 +84,7 @@ pub fn put_all(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!usize {
     const tag = record.attribute_tag;
     if (parts.template) |text| if (all.takes(record.name_template)) try encoder.key_string(tag, record.name_template, text);
     if (parts.arguments.len > 0 and all.takes(record.name_arguments))
-        try encoder.key_array(tag, record.name_arguments, parts.arguments);
+        all.dropped += put_arguments(encoder, parts.arguments);
     if (parts.complaint.len > 0 and all.takes(record.name_format_error))
         try encoder.key_string(tag, record.name_format_error, parts.complaint);
     if (parts.site) |described| {
@@ -72,10 +97,9 @@ pub fn put_all(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!usize {
         try all.put(record.name_exception_message, py.PyTuple_GetItem(exception, 1).?);
         try all.put(record.name_exception_stacktrace, py.PyTuple_GetItem(exception, 2).?);
     }
-    if (parts.thread.len > 0) {
-        if (all.takes(record.name_thread_id)) try encoder.w.raw(parts.thread[0..parts.thread_split]);
-        if (all.takes(record.name_thread_name)) try encoder.w.raw(parts.thread[parts.thread_split..]);
-    }
+    const with_id = all.takes(record.name_thread_id);
+    const with_name = all.takes(record.name_thread_name);
+    try put_thread(encoder, parts.threads, with_id, with_name);
     try all.put_extra(parts.context);
     return all.dropped;
 }

@@ -303,7 +303,6 @@ fn write_parts(state: *State, arguments: *const [11]O, w: *Writer, fault: *py.Fa
     const surrounding = py.context_var_get(state.context_var.?);
     defer py.Py_DecRef(surrounding);
     const context_set = context.attr_set_of(surrounding);
-    const thread = state.threads.current(fault);
     var positional: [64]O = undefined;
     const parts = Parts{
         .template = if (py.is_none(arguments[4])) null else template.bytes,
@@ -311,8 +310,7 @@ fn write_parts(state: *State, arguments: *const [11]O, w: *Writer, fault: *py.Fa
         .complaint = complaint.bytes,
         .site = tuple_or_null(arguments[7], 5),
         .exception = tuple_or_null(arguments[8], 3),
-        .thread = thread.bytes[0..thread.len],
-        .thread_split = thread.split,
+        .threads = &state.threads,
         .extra = arguments[9],
         .context = context_set,
     };

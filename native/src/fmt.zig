@@ -106,7 +106,7 @@ pub const Error = wire.Error || error{
 /// Fill a parsed template; `arguments` is the call's vector, the template at index 0.
 pub inline fn fill(w: *Writer, program: *const Program, template: []const u8, arguments: [*]const O) Error!void {
     for (program.fields[0..program.count]) |field| {
-        try w.raw(template[field.begin..field.end]);
+        try w.raw_cut(template[field.begin..field.end]);
         if (field.argument != no_argument) try argument_text(w, arguments[field.argument]);
     }
 }
@@ -115,7 +115,7 @@ pub inline fn fill(w: *Writer, program: *const Program, template: []const u8, ar
 inline fn argument_text(w: *Writer, value: O) Error!void {
     const t = py.type_of(value);
     if (t == &py.PyUnicode_Type) {
-        if (otlp.utf8(value)) |text| return w.raw(text);
+        if (otlp.utf8(value)) |text| return w.raw_cut(text);
     } else if (t == &py.PyLong_Type) {
         var overflow: c_int = 0;
         const number = py.PyLong_AsLongLongAndOverflow(value, &overflow);
@@ -129,13 +129,13 @@ noinline fn argument_text_rare(w: *Writer, value: O, t: *py.TypeObject) Error!vo
         const text = py.PyOS_double_to_string(py.PyFloat_AsDouble(value), 'r', 0, add_dot_0, null) orelse
             return error.Raised;
         defer py.PyMem_Free(text);
-        return w.raw(std.mem.span(text));
+        return w.raw_cut(std.mem.span(text));
     }
     const string = py.PyObject_Format(value, null) orelse return error.Raised;
     defer py.Py_DecRef(string);
     const text = Text.of(string);
     defer text.release();
-    return w.raw(text.bytes);
+    return w.raw_cut(text.bytes);
 }
 
 /// `template.format(*positional, **named)` by Python itself.
@@ -151,7 +151,7 @@ pub noinline fn fill_python(w: *Writer, arguments: [*]const O, positional: usize
     if (!py.has_flag(py.type_of(string), py.subclass_unicode)) return error.Raised;
     const text = Text.of(string);
     defer text.release();
-    return w.raw(text.bytes);
+    return w.raw_cut(text.bytes);
 }
 
 /// A new tuple of `count` values; null: a Python error is set.

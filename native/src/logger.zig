@@ -82,13 +82,13 @@ fn write_plain(call: *const Call, w: *Writer, fault: *py.Fault) fmt.Error!void {
     var complaint_buffer: [complaint_size_max]u8 = undefined;
     var complaint: []const u8 = "";
     const has_arguments = call.positional + call.named > 0;
-    if (!has_arguments) try w.raw(template.bytes) else fill_body(call, shape, template, w) catch |err| {
+    if (!has_arguments) try w.raw_cut(template.bytes) else fill_body(call, shape, template, w) catch |err| {
         if (err == error.TooLarge) return err;
         if (state.format_raises) return error.Raised;
         complaint = take_complaint(&complaint_buffer, fault);
         w.len = body;
         _ = try record.begin_body(w);
-        try w.raw(template.bytes);
+        try w.raw_cut(template.bytes);
     };
     const templated = has_arguments and !std.mem.eql(u8, record.body_text(w, body), template.bytes);
     try record.end_body(w, body);
@@ -97,23 +97,21 @@ fn write_plain(call: *const Call, w: *Writer, fault: *py.Fault) fmt.Error!void {
     defer py.Py_DecRef(surrounding);
     const context_set = context.attr_set_of(surrounding);
     const bound_set = call.logger.bound;
-    const thread = state.threads.current(fault);
     var parts = Parts{
         .template = if (templated) template.bytes else null,
         .arguments = call.arguments[1 .. 1 + call.positional],
         .complaint = complaint,
-        .thread = thread.bytes[0..thread.len],
-        .thread_split = thread.split,
+        .threads = &state.threads,
     };
     var dropped: usize = 0;
     var encoder = otlp.Encoder{ .w = w, .limits = &state.limits, .fault = fault };
     if (is_simple(call, shape, context_set, bound_set)) {
         if (shape != null and templated and call.positional == 0) {
             try w.raw(shape.?.template_and_code); // the usual call, prepared
-            try w.raw(parts.thread);
+            try attributes.put_thread(&encoder, &state.threads, true, true);
         } else {
             parts.code = if (place) |p| p.attributes else "";
-            try attributes.put_own(&encoder, &parts);
+            dropped += try attributes.put_own(&encoder, &parts);
         }
         if (context_set) |set| try w.raw(set.bytes.?[0..set.len]);
         if (bound_set) |set| try w.raw(set.bytes.?[0..set.len]);

@@ -396,9 +396,8 @@ pub const Encoder = struct {
             if (flags & py.subclass_list != 0) return .{ .list = value };
             if (flags & py.subclass_tuple != 0) return .{ .tuple = value };
             if (flags & py.subclass_dict != 0) return .{ .dict = value };
-            if (py.PyObject_IsInstance(value, abc_sequence.?) == 1) return .{ .sequence = value };
-            if (py.PyObject_IsInstance(value, abc_mapping.?) == 1) return .{ .mapping = value };
-            e.fault.absorb();
+            if (e.is_instance(value, abc_sequence.?)) return .{ .sequence = value };
+            if (e.is_instance(value, abc_mapping.?)) return .{ .mapping = value };
         }
         if (py.PyIndex_Check(value) != 0) { // numpy's integers
             if (py.PyNumber_Index(value)) |number| {
@@ -409,6 +408,12 @@ pub const Encoder = struct {
         }
         if (!has_own_text(value)) return .none; // `<Thing object at 0x…>` tells a reader nothing; the SDK agrees
         return .{ .string = Text.of_object(value, e.fault) };
+    }
+
+    fn is_instance(e: *Encoder, value: O, class: O) bool {
+        const answer = py.PyObject_IsInstance(value, class);
+        if (answer < 0) e.fault.absorb();
+        return answer == 1;
     }
 
     fn integer(e: *Encoder, value: O) Value {

@@ -69,11 +69,12 @@ pub fn put_severity(w: *Writer, number: u8, text: []const u8) Error!void {
 /// Tag and length of the body and of its string, when both lengths take one byte.
 const body_head_short = 4;
 
-/// Begin field 5 (body); the text follows. Returns what `end_body` needs.
+/// Begin field 5 (body); the text follows, by raw_cut. Returns what `end_body` needs.
 pub inline fn begin_body(w: *Writer) Error!usize {
     try w.ensure(body_head_short);
     const begin = w.len;
     w.len += body_head_short;
+    w.cut_at = w.len + limits.text_size_max + 1; // one more than is kept, so that end_body sees that it was cut
     return begin;
 }
 /// The body's text, between begin_body and end_body.
@@ -84,7 +85,7 @@ pub inline fn body_text(w: *const Writer, begin: usize) []const u8 {
 pub inline fn end_body(w: *Writer, begin: usize) Error!void {
     var size = w.len - begin - body_head_short;
     if (size > limits.text_size_max) {
-        const cut = limits.cut_text(w.bytes[begin + body_head_short ..][0..size]);
+        const cut = limits.cut_text(body_text(w, begin));
         w.len = begin + body_head_short + cut.text.len;
         try w.raw(cut.mark);
         size = w.len - begin - body_head_short;
@@ -127,6 +128,20 @@ test "names with different bits differ, and a name keeps its bit" {
     var bits: u64 = 0;
     for (reserved) |name| bits |= name_bit(name);
     try std.testing.expect(@popCount(bits) > reserved.len / 2);
+}
+
+test "a body over the cap is cut and marked, however it was written" {
+    var buffer: [64]u8 = undefined;
+    var w = Writer.init(&buffer);
+    defer w.deinit();
+    const text = try std.testing.allocator.alloc(u8, 700_000);
+    defer std.testing.allocator.free(text);
+    @memset(text, 'a');
+    const begin = try begin_body(&w);
+    for (0..8) |_| try w.raw_cut(text);
+    try end_body(&w, begin);
+    try std.testing.expect(std.mem.endsWith(u8, w.written(), limits.cut_mark));
+    try std.testing.expect(w.len < limits.text_size_max + 64);
 }
 
 test "a body of any size has canonical lengths" {

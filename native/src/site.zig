@@ -15,6 +15,8 @@ const slot_bits = 11;
 const slot_count = 1 << slot_bits;
 /// A place whose template changes this often (a message made at run time) is not worth another shape.
 const reshape_count_max = 4;
+/// Longer templates are not kept with their places.
+const template_size_max = 4096;
 
 /// What is constant for a place in the source: the template object and the keyword names come from the same code.
 pub const Shape = struct {
@@ -220,7 +222,7 @@ pub noinline fn reshape(site: *Site, template: O, positional: usize, names: ?O) 
     const name_count: usize = if (names) |n| @intCast(py.PyTuple_Size(n)) else 0;
     if (name_count > Shape.name_count_max or py.type_of(template) != &py.PyUnicode_Type) return null;
     const text = Text.of(template);
-    if (text.owner != null) { // lone surrogates: the bytes are not the str's own
+    if (text.owner != null or text.bytes.len > template_size_max) { // lone surrogates: bytes that are not the str's
         text.release();
         return null;
     }

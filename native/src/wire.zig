@@ -125,6 +125,8 @@ pub const Writer = struct {
     capacity: usize,
     /// Nothing may grow past this; a container that holds itself many times over ends here.
     size_max: usize = std.math.maxInt(u32),
+    /// Where raw_cut stops writing: a text that goes on is not needed beyond it.
+    cut_at: usize = std.math.maxInt(u32),
     on_heap: bool = false,
 
     pub inline fn init(buffer: []u8) Writer {
@@ -197,6 +199,10 @@ pub const Writer = struct {
     pub inline fn raw(w: *Writer, text: []const u8) Error!void {
         try w.ensure(text.len);
         w.raw_unchecked(text);
+    }
+    /// As much of `text` as fits before `cut_at`.
+    pub inline fn raw_cut(w: *Writer, text: []const u8) Error!void {
+        return w.raw(text[0..@min(text.len, w.cut_at -| w.len)]);
     }
     pub inline fn byte(w: *Writer, value: u8) Error!void {
         try w.ensure(1);
