@@ -115,7 +115,7 @@ fn write_plain(call: *const Call, w: *Writer, fault: *py.Fault) fmt.Error!void {
         }
         if (context_set) |set| try w.raw(set.bytes.?[0..set.len]);
         if (bound_set) |set| try w.raw(set.bytes.?[0..set.len]);
-        dropped += try put_named(call, shape, &encoder);
+        dropped += put_named(call, shape, &encoder);
     } else {
         const extra = merge(call, context_set, bound_set) orelse {
             fault.absorb();
@@ -153,7 +153,12 @@ fn template_text(call: *const Call, fault: *py.Fault) Text {
 inline fn fill_body(call: *const Call, shape: ?*site.Shape, template: Text, w: *Writer) fmt.Error!void {
     if (shape) |s| {
         if (s.program.kind == .fields) return fmt.fill(w, &s.program, s.text, call.arguments);
-    } else if (template.owner == null and py.type_of(call.arguments[0]) == &py.PyUnicode_Type) {
+    }
+    return fill_body_rare(call, template, w);
+}
+/// A template that is parsed for this call alone, or left to str.format.
+noinline fn fill_body_rare(call: *const Call, template: Text, w: *Writer) fmt.Error!void {
+    if (template.owner == null and py.type_of(call.arguments[0]) == &py.PyUnicode_Type) {
         const program = fmt.parse(template.bytes, call.positional, call.names);
         if (program.kind == .fields) return fmt.fill(w, &program, template.bytes, call.arguments);
     }
@@ -220,7 +225,7 @@ inline fn is_simple(call: *const Call, shape: ?*site.Shape, context_set: ?*AttrS
 }
 
 /// The keyword arguments of a simple call; returns how many were dropped for their size.
-inline fn put_named(call: *const Call, shape: ?*site.Shape, encoder: *otlp.Encoder) wire.Error!usize {
+inline fn put_named(call: *const Call, shape: ?*site.Shape, encoder: *otlp.Encoder) usize {
     const count = call.named;
     const values = call.arguments + 1 + call.positional;
     var dropped: usize = 0;
@@ -228,7 +233,7 @@ inline fn put_named(call: *const Call, shape: ?*site.Shape, encoder: *otlp.Encod
         var begin: usize = 0;
         for (0..count) |i| {
             const end = s.key_ends[i];
-            dropped += try attributes.put_sized(encoder, .{ .encoded = s.keys[begin..end] }, values[i]);
+            dropped += attributes.put_sized(encoder, .{ .encoded = s.keys[begin..end] }, values[i]);
             begin = end;
         }
         return dropped;
@@ -236,7 +241,7 @@ inline fn put_named(call: *const Call, shape: ?*site.Shape, encoder: *otlp.Encod
     for (0..count) |i| {
         const name = Text.of(py.PyTuple_GetItem(call.names.?, @intCast(i)).?);
         defer name.release();
-        dropped += try attributes.put_sized(encoder, .{ .text = name.bytes }, values[i]);
+        dropped += attributes.put_apart(encoder, name.bytes, values[i]);
     }
     return dropped;
 }
