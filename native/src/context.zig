@@ -230,6 +230,8 @@ pub const TraceCache = struct {
     /// OTel's own ContextVar and the key of the current span in its Context; null until OTel is imported.
     variable: ?O = null,
     span_key: ?O = null,
+    /// Another runtime context than ContextVars: what stands in `variable` is asked by its method.
+    by_method: bool = false,
     ways: [way_count]Way = @splat(.{}),
     next: usize = 0,
 
@@ -243,7 +245,8 @@ pub const TraceCache = struct {
         var ids: []const u8 = "";
         var span: ?O = null;
         if (cache.variable) |variable| {
-            if (py.context_var_get(variable)) |context| {
+            const current = if (cache.by_method) py.context_var_get_slow(variable) else py.context_var_get(variable);
+            if (current) |context| {
                 const way = cache.find(context) orelse cache.resolve(context, fault);
                 ids = way.field.bytes[0..way.field.len];
                 span = way.span;

@@ -169,6 +169,7 @@ fn core_attach_otel(self: O, arguments: [*]const O, count: isize) callconv(.c) ?
     const old = [_]?O{ trace.variable, trace.span_key };
     trace.variable = py.new_ref(arguments[0]);
     trace.span_key = py.new_ref(arguments[1]);
+    trace.by_method = !py.is_context_var(arguments[0]);
     for (old) |object| py.Py_DecRef(object);
     return py.none();
 }

@@ -280,7 +280,8 @@ pub inline fn context_var_get(variable: O) ?O {
     }
     return context_var_get_slow(variable);
 }
-noinline fn context_var_get_slow(variable: O) ?O {
+/// `variable.get()`; null (no error set) when that raises.
+pub noinline fn context_var_get_slow(variable: O) ?O {
     const method = PyObject_GetAttr(variable, name_get.?) orelse {
         PyErr_Clear();
         return null;
@@ -289,6 +290,18 @@ noinline fn context_var_get_slow(variable: O) ?O {
     const value = PyObject_CallNoArgs(method);
     if (value == null) PyErr_Clear();
     return value;
+}
+
+/// Whether `variable` is one that context_var_get can read (else it only has a method `get`).
+pub fn is_context_var(variable: O) bool {
+    const get = context_var_get_fast orelse return false;
+    var out: ?O = null;
+    if (get(variable, null, &out) < 0) {
+        PyErr_Clear();
+        return false;
+    }
+    Py_DecRef(out);
+    return true;
 }
 
 /// Index of the frame's last instruction: with its code object, the identity of a call site.
