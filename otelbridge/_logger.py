@@ -14,6 +14,7 @@ from otelbridge.dispatch import DEFAULT_FORMAT, Filter, Format, Handlers, make_h
 from otelbridge.levels import DEFAULT_LEVELS, Level, severity_number, severity_text
 from otelbridge.record import UNKNOWN_SITE, RecordException, Site, make_record
 from otelbridge.text.markup import level_ansi
+from otelbridge.text.time import local_time
 from otelbridge.text.tracebacks import safe_str, wire_parts
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Options(NamedTuple):
 
 
 _NO_OPTIONS = Options()
+_START_NS = now_ns()
 
 
 class Logger(LoggerBase):
@@ -95,7 +97,7 @@ class Logger(LoggerBase):
     def level(self, name: str, no: int | None = None, color: str | None = None, icon: str | None = None) -> Level:
         """Create a level (with `no`), change its colour or icon, or ask for it (features.md 1.3).
 
-        ValueError: an unknown name without `no`, or another `no` for a level that exists.
+        ValueError: an unknown name without `no`, or `no` for a level that exists.
         """
         level = _levels.define(name, no, color, icon)
         _handlers.forget_colors()
@@ -168,7 +170,8 @@ class Logger(LoggerBase):
 
     def __reduce__(self) -> tuple[Any, ...]:
         bound = self._bound
-        return _rebuild, (type(self), None if bound is None else bound.values, self._options)
+        arguments = type(self), None if bound is None else bound.values, self._options
+        return _rebuild, arguments, self.__dict__ or None
 
     def __repr__(self) -> str:
         return f"<otelbridge.logger handlers={[handler.sink for handler in _handlers.active]!r}>"
@@ -206,7 +209,7 @@ def _dispatch(
         parts = None if error is None or error.type is None else wire_parts(error)
         name = severity_text(found.name, found.no)
         _send(time_ns, found.no, name, body, template, args, format_error, site, parts, extra, None)
-    _write(found, lambda: make_record(time_ns, found, body, place, extra, error))
+    _write(found, lambda: _make_record(time_ns, found, body, place, extra, error))
     if interrupt is not None:
         raise interrupt
 
@@ -231,7 +234,13 @@ def _emit_event(
         parts = None if error is None else wire_parts(error)
         _send(time_ns, level.no, level.name, body, None, (), None, None, parts, extra, event_name)
     site = Site("otelbridge.access", event_name, 0, "access", event_name)
-    _write(level, lambda: make_record(time_ns, level, body, site, extra, error))
+    _write(level, lambda: _make_record(time_ns, level, body, site, extra, error))
+
+
+def _make_record(
+    time_ns: int, level: Level, body: str, site: Site, extra: dict[str, Any], exception: RecordException | None
+) -> Record:
+    return make_record(local_time(time_ns), time_ns - _START_NS, level, body, site, extra, exception)
 
 
 def _write(level: Level, make: Callable[[], Record]) -> None:
@@ -316,13 +325,15 @@ def _format(
 
 
 def _exception_of(option: bool | BaseException | ExcInfo | None) -> RecordException | None:
-    if option is None or option is False:
+    if not option:
         return None
-    if option is True:
-        return RecordException(*sys.exc_info())
     if isinstance(option, BaseException):
         return RecordException(type(option), option, option.__traceback__)
-    return RecordException(*option)
+    if isinstance(option, tuple) and len(option) == len(RecordException._fields):
+        kind, error, trace = option
+        if kind is None or isinstance(kind, type):
+            return RecordException(kind, error, trace)
+    return RecordException(*sys.exc_info())  # True, and in loguru whatever else is true
 
 
 # ------------------------------------------------------------------------------------------------------- state
@@ -360,12 +371,15 @@ class _Levels:
             if no is None:
                 msg = f"level {name!r} does not exist; give its number with no=…"
                 raise ValueError(msg)
-            if isinstance(no, bool) or not isinstance(no, int) or no < 0:
+            if isinstance(no, bool) or not isinstance(no, int):
                 msg = f"level no must be an int from 0 on, got {no!r}"
+                raise TypeError(msg)
+            if no < 0:
+                msg = f"level no must be an int from 0 on, got {no}"
                 raise ValueError(msg)
             old = Level(name, no, "", " ")
-        elif no is not None and no != old.no:
-            msg = f"level {name!r} has number {old.no}, which cannot become {no!r}"
+        elif no is not None:
+            msg = f"level {name!r} exists with number {old.no}, which cannot be set again, got no={no!r}"
             raise ValueError(msg)
         new = Level(name, old.no, old.color if color is None else color, old.icon if icon is None else icon)
         level_ansi(new.color)  # an unknown tag raises now
@@ -430,11 +444,11 @@ logger = Logger(core)
 
 def _after_fork_in_child() -> None:
     core.after_fork()
-    _handlers.renew_locks()
+    _handlers.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_handlers.hold, after_in_parent=_handlers.release, after_in_child=_after_fork_in_child)
 
 if sys.stderr is not None and os.environ.get("LOGURU_AUTOINIT", "True").lower() not in ("0", "false", "no", "off"):
     logger.add(

@@ -244,12 +244,10 @@ def _ids_of_block(values: dict[str, Any], mark: _Mark) -> tuple[Span | None, _Ma
         return None, mark, ()
     from opentelemetry import trace
 
-    current = trace.get_current_span()
-    if current.is_recording() and current.get_span_context().trace_id == ids.trace_id:
+    if _is_recording(trace.get_current_span(), ids.trace_id):
         return None, None, ids.names  # the span that records knows better where in the trace we are
     if ids.span_id is None:
-        known = current if current.get_span_context().is_valid else _current_span_object()
-        return None, (ids.trace_id.to_bytes(16, "big"), known), ids.names
+        return None, (ids.trace_id.to_bytes(16, "big"), _current_span_object()), ids.names
     flags = trace.TraceFlags(ids.flags)
     span_context = trace.SpanContext(ids.trace_id, ids.span_id, is_remote=True, trace_flags=flags)
     return trace.NonRecordingSpan(span_context), None, ids.names
@@ -257,7 +255,17 @@ def _ids_of_block(values: dict[str, Any], mark: _Mark) -> tuple[Span | None, _Ma
 
 def _is_span(value: object) -> bool:
     api = sys.modules.get("opentelemetry.trace")  # a span cannot exist before its module
-    return api is not None and isinstance(value, api.Span) and value.get_span_context().is_valid
+    try:
+        return api is not None and isinstance(value, api.Span) and value.get_span_context().is_valid
+    except Exception:  # a span of somebody else's making
+        return False
+
+
+def _is_recording(span: Span, trace_id: int) -> bool:
+    try:
+        return span.is_recording() and span.get_span_context().trace_id == trace_id
+    except Exception:  # as above
+        return False
 
 
 def _current_span_object() -> object:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from otelbridge.sinks.console import StreamSink, is_terminal
 from otelbridge.text.markup import compile_markup
-from otelbridge.text.sanitise import inert
+from otelbridge.text.sanitise import Inert, inert
 from otelbridge.text.tracebacks import safe_render
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ DEFAULT_FORMAT = (
     "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <8}</level> | "
     "<cyan>{name}</cyan>:<cyan>{function}</cyan>:<cyan>{line}</cyan> - <level>{message}</level>"
 )
+
+# Fields other than the message in which a user's text can stand.
+_FOREIGN_FIELDS = ("extra", "file", "process", "thread")
+
+# How long a fork waits for writes under way: a pipe that nobody reads must not stop it for ever.
+_FORK_WAIT_S = 1.0
 
 Format = str | Callable[["Record"], str]
 Filter = Callable[["Record"], bool]
@@ -98,6 +105,8 @@ class Handler:
         self._catch = catch
         self._level_colors = level_colors
         self._format = format
+        self._stopped = False
+        self._wrapped = [n for n in _FOREIGN_FIELDS if not isinstance(format, str) or f"{{{n}" in format]
         self._templates: dict[str, str] = {}
         if isinstance(format, str):
             self._template("")  # a wrong tag raises now
@@ -105,8 +114,17 @@ class Handler:
 
     def renew_lock(self) -> None:
         """A lock of this process: in a forked child the old one may be held by a thread that is gone."""
-        self._lock = threading.Lock()
-        self._owner: int | None = None
+        # Re-entrant, as a signal handler or a destructor may log at any moment while this thread holds it.
+        self._lock = threading.RLock()
+        self._is_writing = False
+
+    def hold(self, timeout_s: float) -> bool:
+        """Keep other threads out until `release`; False if a write of theirs takes longer."""
+        return self._lock.acquire(timeout=timeout_s)
+
+    def release(self) -> None:
+        """Let other threads in again."""
+        self._lock.release()
 
     def forget_colors(self) -> None:
         """A level's colour has changed."""
@@ -126,27 +144,31 @@ class Handler:
             report_sink_error(self.handler_id, record)
 
     def stop(self) -> None:
-        """Let the sink finish."""
+        """Let the sink finish; nothing is written afterwards. Also from within its own write."""
         with self._lock:
+            self._stopped = True
             self.sink.stop()
 
     def _write(self, message: Message) -> None:
-        me = threading.get_ident()
-        if self._owner == me:
-            msg = (
-                "a sink logged to its own handler, which would wait for itself for ever; "
-                "do not log from within a sink, a filter or a format"
-            )
-            raise RuntimeError(msg)
         with self._lock:
-            self._owner = me
+            if self._is_writing:
+                msg = (
+                    "a sink logged to its own handler, which would go on for ever; "
+                    "do not log from within a sink, a filter or a format"
+                )
+                raise RuntimeError(msg)
+            if self._stopped:  # removed while this call was under way
+                return
+            self._is_writing = True
             try:
                 self.sink.write(message)
             finally:
-                self._owner = None
+                self._is_writing = False
 
     def _render(self, record: Record) -> str:
         fields: dict[str, Any] = {**record, "message": inert(record["message"])}
+        for name in self._wrapped:
+            fields[name] = Inert(fields[name])
         exception = record["exception"]
         fields["exception"] = "" if exception is None else inert(safe_render(exception))
         if isinstance(self._format, str):
@@ -170,7 +192,8 @@ class Handlers:
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._held: dict[int, list[Handler]] = {}
         self._next_id = 0
         self.active: tuple[Handler, ...] = ()
 
@@ -178,8 +201,8 @@ class Handlers:
         """Add the handler that `make` makes of a new id; ids are never used again."""
         with self._lock:
             handler_id = self._next_id
-            handler = make(handler_id)  # may raise: then nothing has changed
             self._next_id += 1
+            handler = make(handler_id)  # may raise: then nothing but the id is gone
             self._publish((*self.active, handler))
         return handler_id
 
@@ -196,11 +219,28 @@ class Handlers:
         for handler in gone:
             handler.stop()
 
-    def renew_locks(self) -> None:
-        """In a forked child."""
-        self._lock = threading.Lock()
+    def hold(self) -> None:
+        """Before a fork: no thread is inside a stream, whose own lock would never be free again in the child."""
+        held = self._held.setdefault(threading.get_ident(), [])
+        deadline_s = time.monotonic() + _FORK_WAIT_S
+        for handler in self.active:
+            if handler.hold(max(0.0, deadline_s - time.monotonic())):
+                held.append(handler)
+
+    def release(self) -> None:
+        """After a fork, in the parent."""
+        for handler in self._held.pop(threading.get_ident(), ()):
+            handler.release()
+
+    def renew(self) -> None:
+        """After a fork, in the child: fresh locks; a sink that was stuck in a write of another thread is given up."""
+        held = self._held.get(threading.get_ident(), [])
+        self.active = tuple(h for h in self.active if h in held)
+        self._held = {}
+        self._lock = threading.RLock()
         for handler in self.active:
             handler.renew_lock()
+        self._on_change()
 
     def forget_colors(self) -> None:
         """A level's colour has changed."""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import lru_cache
 from os import getpid
 from threading import current_thread
-from time import localtime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from otelbridge._native import basename, now_ns
+from otelbridge._native import basename
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from otelbridge.levels import Level
-
-_START_NS = now_ns()
 
 
 class RecordLevel(NamedTuple):
@@ -101,52 +97,20 @@ class Site(NamedTuple):
 UNKNOWN_SITE = Site(None, "<unknown>", 0, "<unknown>", "<unknown>")
 
 
-class Time(datetime):
-    """A local time that keeps the nanoseconds it was made from; text/ says how it is formatted."""
-
-    time_ns: int
-    offset_s: int
-    formatter: ClassVar[Callable[[Time, str], str]] = datetime.__format__
-
-    def __format__(self, spec: str) -> str:
-        return Time.formatter(self, spec)
-
-
-class _Second(NamedTuple):
-    """The local time of a whole second: consecutive records mostly share it."""
-
-    number: int
-    fields: tuple[int, int, int, int, int, int]
-    offset_s: int
-    zone: timezone
-
-
-_second = _Second(-1, (1970, 1, 1, 0, 0, 0), 0, UTC)
-
-
-def local_time(time_ns: int) -> Time:
-    """The local time of an instant. One read of the clock gives it: fraction and offset cannot disagree."""
-    global _second
-    number, fraction_ns = divmod(time_ns, 1_000_000_000)
-    second = _second
-    if second.number != number:
-        local = localtime(number)
-        zone = timezone(timedelta(seconds=local.tm_gmtoff), local.tm_zone)
-        second = _second = _Second(number, local[:6], local.tm_gmtoff, zone)
-    time = Time(*second.fields, fraction_ns // 1000, second.zone)
-    time.time_ns = time_ns
-    time.offset_s = second.offset_s
-    return time
-
-
 def make_record(
-    time_ns: int, level: Level, message: str, site: Site, extra: dict[Any, Any], exception: RecordException | None
+    time: datetime,
+    elapsed_ns: int,
+    level: Level,
+    message: str,
+    site: Site,
+    extra: dict[Any, Any],
+    exception: RecordException | None,
 ) -> Record:
-    """Loguru's record dict, keys in its order."""
+    """Loguru's record dict, keys in its order. `time` is the call's, `elapsed_ns` what had passed since the start."""
     file, module = _file(site.path)
     thread = current_thread()
     return {
-        "elapsed": timedelta(microseconds=(time_ns - _START_NS) // 1000),
+        "elapsed": timedelta(microseconds=elapsed_ns // 1000),
         "exception": exception,
         "extra": extra,
         "file": file,
@@ -158,7 +122,7 @@ def make_record(
         "name": site.name,
         "process": _process(getpid(), _process_name()),
         "thread": _thread(thread.ident or 0, thread.name),
-        "time": local_time(time_ns),
+        "time": time,
     }
 
 

@@ -26,18 +26,27 @@ pub const Parts = struct {
     context: ?*AttrSet = null,
 };
 
-/// One attribute; 1 if it was left out because it is too large.
+/// A larger attribute is left out: one value must not take the room of all others.
+const size_max = limits.text_size_max + 4096;
+
+/// One attribute; 1 if it was left out because it is too large, or the record has no room for it.
 pub inline fn put_sized(encoder: *otlp.Encoder, key: otlp.Key, value: O) usize {
-    const w = encoder.w;
-    const begin = w.len;
-    const size_max = w.size_max;
-    w.size_max = @min(size_max, begin + limits.text_size_max + 4096);
-    defer w.size_max = size_max;
-    encoder.key_value(record.attribute_tag, key, value) catch {
-        w.len = begin;
-        return 1;
-    };
-    return 0;
+    const begin = encoder.w.len;
+    const record_size_max = encoder.w.size_max;
+    // Where a value without end (a container that holds itself many times over) stops.
+    encoder.w.size_max = @min(record_size_max, begin + size_max);
+    const result = encoder.key_value(record.attribute_tag, key, value);
+    encoder.w.size_max = record_size_max;
+    return settle(encoder.w, begin, result);
+}
+
+/// Take an attribute that did not fit back; 1 if it did not. (The writer itself refuses only when it has to grow.)
+inline fn settle(w: *wire.Writer, begin: usize, result: wire.Error!void) usize {
+    if (result) {
+        if (w.len - begin <= size_max and w.len <= w.size_max) return 0;
+    } else |_| {}
+    w.len = begin;
+    return 1;
 }
 
 /// put_sized where speed is no matter: one copy of it for all callers.
@@ -59,13 +68,8 @@ pub inline fn put_own(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!us
 
 /// The attribute message.args; 1 if it was left out because it is too large.
 fn put_arguments(encoder: *otlp.Encoder, arguments: []const O) usize {
-    const w = encoder.w;
-    const begin = w.len;
-    encoder.key_array(record.attribute_tag, record.name_arguments, arguments) catch {
-        w.len = begin;
-        return 1;
-    };
-    return 0;
+    const begin = encoder.w.len;
+    return settle(encoder.w, begin, encoder.key_array(record.attribute_tag, record.name_arguments, arguments));
 }
 
 /// The attributes thread.id and thread.name. The cache is read here and not before: other threads write to it whenever

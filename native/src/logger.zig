@@ -315,6 +315,7 @@ pub fn log_at(comptime level: *const Level) *const anyopaque {
 pub fn log_by_name(self: O, arguments: [*]const O, count: isize, names: ?O) callconv(.c) ?O {
     const logger: *Logger = @ptrCast(self);
     if (count < 2) return py.type_error("log() missing required positional arguments: 'level' and 'message'");
+    if (logger.state.threshold == shared.level_off) return py.none(); // as in loguru, before the level is looked at
     var call = Call{
         .logger = logger,
         .state = logger.state,

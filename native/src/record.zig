@@ -53,10 +53,13 @@ pub inline fn put_head(w: *Writer, time_ns: u64, severity: []const u8) Error!voi
     w.advance(c);
 }
 
-/// Fields 2 and 3: severity_number (omitted when 0) and severity_text.
+/// OTel's SeverityNumber goes from 1 (TRACE) to 24 (FATAL4).
+const severity_max = 24;
+
+/// Fields 2 and 3: severity_number (omitted when it is none) and severity_text.
 pub fn put_severity(w: *Writer, number: u8, text: []const u8) Error!void {
     try w.ensure(2 + 1 + wire.varint_size_max + text.len);
-    if (number != 0) {
+    if (number != 0 and number <= severity_max) {
         w.byte_unchecked(0x10);
         w.byte_unchecked(number);
     }

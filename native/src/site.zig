@@ -64,6 +64,8 @@ pub const Shape = struct {
 pub const Site = struct {
     code: O,
     lasti: usize,
+    /// The globals that the code runs with: they name its module.
+    globals: O,
     /// The three code.* attributes, encoded.
     attributes: []u8,
     /// (name, function, line, path, qualified name) for the Python way; made when first asked for.
@@ -82,7 +84,9 @@ pub const Site = struct {
         wire.free(site.attributes.ptr);
         const tuple = site.tuple;
         const code = site.code;
+        const globals = site.globals;
         wire.free(site);
+        py.Py_DecRef(globals);
         py.Py_DecRef(tuple);
         py.Py_DecRef(code);
     }
@@ -95,19 +99,29 @@ pub const Cache = struct {
     /// short).
     pub inline fn current(cache: *Cache) ?*Site {
         const frame = py.PyEval_GetFrame() orelse return null;
-        return cache.of_frame(frame);
+        return cache.find(frame, py.PyEval_GetGlobals() orelse return null);
     }
 
-    pub inline fn of_frame(cache: *Cache, frame: O) ?*Site {
+    /// The same for any frame.
+    pub fn of_frame(cache: *Cache, frame: O) ?*Site {
+        const globals = py.PyObject_GetAttrString(frame, "f_globals") orelse {
+            py.PyErr_Clear();
+            return null;
+        };
+        defer py.Py_DecRef(globals);
+        return cache.find(frame, globals);
+    }
+
+    inline fn find(cache: *Cache, frame: O, globals: O) ?*Site {
         const code = py.PyFrame_GetCode(frame) orelse return null;
         py.Py_DecRef(code); // the frame keeps it
         const lasti = py.frame_lasti(frame);
         const hash = (@intFromPtr(code) >> 4) *% 0x9e37_79b9_7f4a_7c15 +% lasti *% 0xc2b2_ae3d_27d4_eb4f;
         const slot = &cache.slots[hash >> (64 - slot_bits)];
         const site = if (slot.*) |known| site: {
-            if (known.code == code and known.lasti == lasti) break :site known;
-            break :site read_frame(slot, frame, code, lasti) orelse return null;
-        } else read_frame(slot, frame, code, lasti) orelse return null;
+            if (known.code == code and known.lasti == lasti and known.globals == globals) break :site known;
+            break :site read_frame(slot, frame, globals, code, lasti) orelse return null;
+        } else read_frame(slot, frame, globals, code, lasti) orelse return null;
         site.users += 1;
         return site;
     }
@@ -121,10 +135,10 @@ pub const Cache = struct {
     }
 };
 
-noinline fn read_frame(slot: *?*Site, frame: O, code: O, lasti: usize) ?*Site {
+noinline fn read_frame(slot: *?*Site, frame: O, globals: O, code: O, lasti: usize) ?*Site {
     const path = py.PyObject_GetAttrString(code, "co_filename");
     defer py.Py_DecRef(path);
-    const qualified = qualified_name(frame, code);
+    const qualified = qualified_name(globals, code);
     defer py.Py_DecRef(qualified);
     if (path == null or qualified == null) {
         py.PyErr_Clear();
@@ -143,7 +157,12 @@ noinline fn read_frame(slot: *?*Site, frame: O, code: O, lasti: usize) ?*Site {
         wire.free(site);
         return null;
     };
-    site.* = .{ .code = py.new_ref(code), .lasti = lasti, .attributes = attributes };
+    site.* = .{
+        .code = py.new_ref(code),
+        .lasti = lasti,
+        .globals = py.new_ref(globals),
+        .attributes = attributes,
+    };
     const old = slot.*;
     slot.* = site;
     if (old) |previous| previous.release();
@@ -151,9 +170,9 @@ noinline fn read_frame(slot: *?*Site, frame: O, code: O, lasti: usize) ?*Site {
 }
 
 /// `module.Class.function`, as the attribute code.function.name wants it.
-fn qualified_name(frame: O, code: O) ?O {
+fn qualified_name(globals: O, code: O) ?O {
     const name = py.PyObject_GetAttrString(code, "co_qualname") orelse return null;
-    const module = module_name(frame) orelse return name;
+    const module = module_of(globals) orelse return name;
     defer py.Py_DecRef(module);
     defer py.Py_DecRef(name);
     const module_text = Text.of(module);
@@ -167,16 +186,6 @@ fn qualified_name(frame: O, code: O) ?O {
     w.raw(".") catch return py.new_ref(name);
     w.raw(name_text.bytes) catch return py.new_ref(name);
     return py.PyUnicode_FromStringAndSize(w.bytes, @intCast(w.len));
-}
-
-/// The frame's `__name__`, if it is a str; null without an error otherwise.
-pub fn module_name(frame: O) ?O {
-    const globals = py.PyObject_GetAttrString(frame, "f_globals") orelse {
-        py.PyErr_Clear();
-        return null;
-    };
-    defer py.Py_DecRef(globals);
-    return module_of(globals);
 }
 
 /// `__name__` in a module's globals, if it is a str; null without an error otherwise.
@@ -195,9 +204,9 @@ pub fn describe(site: *Site, frame: O) ?O {
     const code = site.code;
     const function = py.PyObject_GetAttrString(code, "co_name");
     const path = py.PyObject_GetAttrString(code, "co_filename");
-    const qualified = qualified_name(frame, code);
+    const qualified = qualified_name(site.globals, code);
     const line = py.PyLong_FromLong(py.PyFrame_GetLineNumber(frame));
-    const name = module_name(frame) orelse py.none();
+    const name = module_of(site.globals) orelse py.none();
     const parts = [_]?O{ name, function, line, path, qualified };
     for (parts) |part| {
         if (part != null) continue;

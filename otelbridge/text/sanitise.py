@@ -16,3 +16,27 @@ def inert(text: str) -> str:
 
 def _spell(match: re.Match[str]) -> str:
     return repr(match[0])[1:-1]
+
+
+class Inert:
+    """Stands for a value in a format string: whatever `{value[key].attribute!r:spec}` makes of it comes out inert."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __getitem__(self, key: object) -> Inert:
+        return Inert(self._value[key])  # type: ignore[index]  # the format string's author knows
+
+    def __getattr__(self, name: str) -> Inert:
+        return Inert(getattr(self._value, name))
+
+    def __format__(self, spec: str) -> str:
+        return inert(format(self._value, spec))
+
+    def __str__(self) -> str:
+        return inert(str(self._value))
+
+    def __repr__(self) -> str:
+        return inert(repr(self._value))

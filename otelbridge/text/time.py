@@ -1,20 +1,73 @@
-"""`{time:…}`: loguru's tokens (features.md 1.29), over a time that keeps its nanoseconds."""
+"""`{time:…}`: the local time of a record, and loguru's tokens that format it (features.md 1.29)."""
 
 from __future__ import annotations
 
 import re
 from calendar import day_abbr, day_name, month_abbr, month_name
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from time import localtime
+from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge._native import time_text
-from otelbridge.record import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_SPEC = "YYYY-MM-DD HH:mm:ss.SSS"
+
+
+class Time(datetime):
+    """A local time that keeps the nanoseconds it was made from, and formats by loguru's tokens."""
+
+    time_ns: int
+    offset_s: int
+
+    def __format__(self, spec: str) -> str:
+        return format_time(self, spec)
+
+
+class _Second(NamedTuple):
+    """The local time of a whole second: consecutive records mostly share it."""
+
+    number: int
+    fields: tuple[int, int, int, int, int, int]
+    offset_s: int
+    zone: timezone
+
+
+_second = _Second(-1, (1970, 1, 1, 0, 0, 0), 0, UTC)
+
+
+def local_time(time_ns: int) -> Time:
+    """The local time of an instant. One read of the clock gives it: fraction and offset cannot disagree."""
+    global _second
+    number, fraction_ns = divmod(time_ns, 1_000_000_000)
+    second = _second
+    if second.number != number:
+        local = localtime(number)
+        zone = timezone(timedelta(seconds=local.tm_gmtoff), local.tm_zone)
+        second = _second = _Second(number, local[:6], local.tm_gmtoff, zone)
+    time = Time(*second.fields, fraction_ns // 1000, second.zone)
+    time.time_ns = time_ns
+    time.offset_s = second.offset_s
+    return time
+
+
+def format_time(time: Time, spec: str) -> str:
+    """Format by loguru's tokens; empty: ISO 8601; a spec with `%`: strftime; a spec ending in `!UTC`: in UTC."""
+    if spec == DEFAULT_SPEC and hasattr(time, "time_ns"):
+        return time_text(time.time_ns, time.offset_s)
+    moment: datetime = time
+    if spec.endswith("!UTC"):
+        moment = time.astimezone(UTC)
+        spec = spec[:-4]
+    if not spec:
+        spec = "YYYY-MM-DDTHH:mm:ss.SSSSSSZZ"
+    if "%" in spec:
+        return datetime.strftime(moment, spec)
+    return "".join(part if isinstance(part, str) else part(moment) for part in _compile(spec))
+
 
 _TOKENS = re.compile(
     r"\[(?:\\S\s*)?(?P<escaped>[^\]]*)\]|"
@@ -62,24 +115,6 @@ def _offset(time: datetime, separator: str) -> str:
     return f"{'-' if seconds < 0 else '+'}{hours:02d}{separator}{minutes:02d}"
 
 
-def format_time(time: Time, spec: str) -> str:
-    """Format by loguru's tokens; empty: ISO 8601; a spec with `%`: strftime; a spec ending in `!UTC`: in UTC."""
-    if spec == DEFAULT_SPEC and hasattr(time, "time_ns"):
-        return time_text(time.time_ns, time.offset_s)
-    moment: datetime = time
-    if spec.endswith("!UTC"):
-        moment = time.astimezone(UTC)
-        spec = spec[:-4]
-    if not spec:
-        spec = "YYYY-MM-DDTHH:mm:ss.SSSSSSZ"
-    if "%" in spec:
-        return datetime.strftime(moment, spec)
-    return "".join(part if isinstance(part, str) else part(moment) for part in _compile(spec))
-
-
-Time.formatter = format_time
-
-
 @lru_cache(maxsize=128)
 def _compile(spec: str) -> tuple[str | Callable[[datetime], str], ...]:
     parts: list[str | Callable[[datetime], str]] = []
@@ -91,7 +126,7 @@ def _compile(spec: str) -> tuple[str | Callable[[datetime], str], ...]:
         if escaped is None:
             parts.append(_FIELDS[match[0]])
         else:
-            parts.append(escaped if _TOKENS.search(escaped) else match[0])
+            parts.append(escaped if not escaped or _TOKENS.search(escaped) else match[0])
         end = match.end()
     parts.append(spec[end:])
     return tuple(part for part in parts if part != "")
