@@ -16,6 +16,9 @@ from otelbridge._logger import Logger
 from tests.logger.conftest import Exporting, Lines
 from tests.native.oracle import attributes_of, parse
 
+# Python 3.12 and later warn of each fork in a program with threads, which is what is tested here.
+PYTHON = (sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c")
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 pytestmark = pytest.mark.timeout(60)
 
@@ -156,7 +159,7 @@ threading.Thread(target=work, daemon=True).start()
 time.sleep(0.05)
 """
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*PYTHON, program], capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
@@ -192,7 +195,7 @@ for thread in threads: thread.join()
 print("failed", failed)
 """
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run([*PYTHON, program], capture_output=True, text=True, timeout=50, check=True)
 
     assert done.stdout == "failed 0\n"
     assert done.stderr.count("child\n") == 100
@@ -229,7 +232,7 @@ logger.info("parent again")
 sys.exit(status or time.monotonic() - begin > 4)
 """
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*PYTHON, program], capture_output=True, text=True, timeout=30, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.split("\n")) == ["", "child", "parent", "parent again"]
@@ -260,6 +263,6 @@ if not children: os._exit(0)
 sys.exit(os.waitpid(children[0], 0)[1])
 """
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*PYTHON, program], capture_output=True, text=True, timeout=30, check=False)
 
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "child writes on\n")
