@@ -148,6 +148,10 @@ accepted = st.recursive(
     ),
     max_leaves=12,
 )
+# What SDKs before 1.45 write without loss.
+old_accepted = st.one_of(  # also as the one item of message.args, hence no lists
+    st.booleans(), st.integers(INT_MIN, INT_MAX), st.floats(), texts
+)
 # What the SDK refuses, loses or dies of.
 poison = st.one_of(
     st.integers(INT_MAX + 1, 2**200),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
+from importlib.metadata import version
 from random import Random
 from typing import Any
 
@@ -16,11 +17,13 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otelbridge.levels import DEFAULT_LEVELS, severity_number
 from tests.native.conftest import Exporting
-from tests.native.oracle import accepted, anything, attributes_of, official, parse, texts
+from tests.native.oracle import accepted, anything, attributes_of, official, old_accepted, parse, texts
 
 # 400 examples of 25 records each are the 10,000 that the project promises; OTELBRIDGE_EXAMPLES asks for more.
 EXAMPLES = int(os.environ.get("OTELBRIDGE_EXAMPLES", "400"))
 PER_EXAMPLE = 25
+# Older SDKs lose values inside values and arrays of mixed types, so only plain ones are compared with them.
+IS_NEW = tuple(int(part) for part in version("opentelemetry-sdk").split(".")[:2]) >= (1, 45)
 TRACER = TracerProvider().get_tracer("test")
 
 pytestmark = pytest.mark.timeout(300)
@@ -136,7 +139,7 @@ def calls(
         def call() -> Call:
             context = some(2)
             context.pop("trace_id", None)
-            args = tuple(random.choice(drawn) for _ in range(random.randint(0, 3)))
+            args = tuple(random.choice(drawn) for _ in range(random.randint(0, 3 if IS_NEW else 1)))
             level, template = random.choice(DEFAULT_LEVELS), random.choice(known_templates)
             return Call((level, template, args, some(5), some(2), context, random.random() < 0.5))
 
@@ -152,10 +155,10 @@ def calls(
 
 
 @many
-@given(batch=calls(accepted, templates))
+@given(batch=calls(accepted if IS_NEW else old_accepted, templates))
 def test_bytes_equal_the_official_encoder(exporting: Exporting, batch: list[Call]) -> None:
     """
-    Whatever record the newest SDK accepts, the core writes the very bytes that the SDK writes.
+    Whatever record the newest SDK accepts, the core writes the very bytes that it writes; older ones: the same meaning.
     """
     exporting.take()
     spans = [call.make(exporting) for call in batch]
@@ -170,8 +173,10 @@ def test_bytes_equal_the_official_encoder(exporting: Exporting, batch: list[Call
         expected = official(time_ns, severity_number(no), name, call.body()[0], call.attributes(), span=span)
         if expected is not None:
             compared += 1
-            assert record == expected, difference(record, expected)
-    assert compared > len(batch) // 2, "the SDK refused most of what was generated: the test compares nothing"
+            assert same(record, expected), difference(record, expected)
+    assert compared > (len(batch) // 2 if IS_NEW else 0), (
+        "the SDK refused most of what was generated: the test compares nothing"
+    )
 
 
 @pytest.mark.covers("T13")
@@ -219,6 +224,18 @@ def test_both_ways_make_the_same_record(exporting: Exporting, batch: list[Call])
     assert len(plain) == len(through_python) == len(batch)
     for one, other in zip(plain, through_python, strict=True):
         assert without_times(one) == without_times(other)
+
+
+def same(record: bytes, expected: bytes) -> bool:
+    """Equal bytes; older SDKs write some values in another way, and equal meaning must do."""
+    return record == expected or (not IS_NEW and meaning(record) == meaning(expected))
+
+
+def meaning(record: bytes) -> str:
+    parsed = parse(record)
+    attributes = attributes_of(parsed)
+    del parsed.attributes[:]
+    return repr((attributes, str(parsed)))  # NaN is like NaN in a repr
 
 
 def difference(record: bytes, expected: bytes) -> str:
