@@ -7,6 +7,7 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,32 @@ from otelbridge import _native
 
 ROOT = Path(__file__).parents[1] / "otelbridge"
 SIX = ("configure", "flush", "instrument", "logger", "shutdown", "stats")
+
+
+def test_top_level_is_the_missions() -> None:
+    """
+    The repository's top level has the six entries that the mission names.
+    """
+    for name in ("pyproject.toml", "otelbridge", "native", "collector-config", "docker-compose.yml", "tests"):
+        assert (ROOT.parent / name).exists(), name
+
+
+def test_wheel_has_all_that_a_user_needs(tmp_path: Path) -> None:
+    """
+    A wheel is one for all CPythons of a platform, and carries the core, its types, the licence and the demo's shop.
+    """
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+
+    subprocess.run(command, cwd=ROOT.parent, check=True, capture_output=True, timeout=100)
+
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "-cp311-abi3-" in wheel.name
+    names = set(zipfile.ZipFile(wheel).namelist())
+    (core,) = (name for name in names if name.startswith("otelbridge/_native.") and not name.endswith(".pyi"))
+    assert core.endswith((".abi3.so", ".pyd"))
+    assert {"otelbridge/_native.pyi", "otelbridge/py.typed", "otelbridge/examples/shop.py"} <= names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert not [name for name in names if name.endswith((".zig", ".pyc"))]
 
 
 def test_the_six_names_are_there() -> None:

@@ -226,9 +226,13 @@ def test_broken_standard_error_hurts_nobody(log: Logger, monkeypatch: pytest.Mon
     broken = io.StringIO()
     broken.close()
     log.add(broken)
+    kept = Lines()
+    log.add(kept, format="{message}")
     monkeypatch.setattr(sys, "stderr", broken)
 
     log.info("text")
+
+    assert kept.messages() == ["text"]
 
 
 @pytest.mark.timeout(10)

@@ -334,6 +334,8 @@ def test_own_core_goes_with_its_records() -> None:
     """
     variable: ContextVar[AttrSet | None] = ContextVar("own", default=None)
     cores = []
+    gc.collect()
+    before = core_count()
     for _ in range(20):
         core = Core(variable, lambda *_: None)
         core.set_export("on", 0, 1 << 24)
@@ -346,8 +348,16 @@ def test_own_core_goes_with_its_records() -> None:
     gc.collect()
     for log in cores:
         log.info("after")
+    assert core_count() == before + 20
     cores.clear()
+    del log
     gc.collect()
+
+    assert core_count() == before
+
+
+def core_count() -> int:
+    return sum(type(found) is Core for found in gc.get_objects())
 
 
 def test_types_cannot_be_extended_or_changed() -> None:
