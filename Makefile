@@ -1,6 +1,7 @@
 # Each target is one line of Python: `python3 -m tools VERB` does the same without make.
 PYTHON ?= python3
 SECONDS :=
+MODE :=
 
 .PHONY: help demo test check bench native collector docs clean
 help:
@@ -14,7 +15,7 @@ check:
 bench:
 	@$(PYTHON) -m tools bench
 native:
-	@$(PYTHON) -m tools native
+	@$(PYTHON) -m tools native $(MODE)
 collector:
 	@$(PYTHON) -m tools collector
 docs:

@@ -60,13 +60,22 @@ def prepare(*extras: str) -> Path:
     return venv_python()
 
 
-def build_native() -> None:
-    """Compile native/ into the package, whether it changed or not."""
+def build_native(mode: str | None = None) -> None:
+    """Compile native/ into the package, whether it changed or not.
+
+    Another *mode* than users get (Debug compiles in a second, and checks itself) lasts until the next `prepare`.
+    """
     stamp = Stamp.read()
     if stamp.native:
         stamp.native = ""
         stamp.write()
-    prepare()
+    if mode is None or not stamp.install:
+        prepare()
+    if mode is not None:
+        _compile(venv_python(), "--mode", mode)
+        stamp = Stamp.read()
+        stamp.native = ""
+        stamp.write()
 
 
 def ensure_venv() -> None:
@@ -152,9 +161,9 @@ def _build_native(stamp: Stamp) -> bool:
     return True
 
 
-def _compile(python: Path) -> None:
+def _compile(python: Path, *options: str) -> None:
     with stage("building the native core"):
-        run_logged([python, ROOT / "hatch_build.py"], LOG)
+        run_logged([python, ROOT / "hatch_build.py", *options], LOG)
 
 
 def _native_modules() -> list[Path]:

@@ -19,7 +19,7 @@ usage: python3 -m tools VERB
   test [PYTEST ...]  all tests (those against a real collector only after `collector`)
   check              linters, types, native checks, cross-compiling, generated documents
   bench              the comparison table with other loggers
-  native             rebuild the native core
+  native [MODE]      rebuild the native core; MODE Debug or ReleaseSafe lasts until the next verb that runs it
   collector          build the OpenTelemetry Collector for the tests into the user's cache
   docs               rewrite docs/compatibility.md from the tests
   clean              remove .venv and everything else that was built or cached in this folder
@@ -70,9 +70,10 @@ def bench(arguments: list[str]) -> int:
 
 
 def native(arguments: list[str]) -> int:
-    """Rebuild the native core."""
-    _takes_nothing("native", arguments)
-    build_native()
+    """Rebuild the native core, as users get it or in another mode of the compiler."""
+    if len(arguments) > 1 or not {*arguments} <= {"Debug", "ReleaseSafe", "ReleaseFast"}:
+        raise ToolError(f"native takes Debug, ReleaseSafe or ReleaseFast, got {' '.join(arguments)!r}")
+    build_native(*arguments)
     return 0
 
 
