@@ -111,19 +111,25 @@ class EndedSpans(SpanProcessor):
             spans: list[ReadableSpan] = []
             while self._spans and len(spans) < self.batch.count_max:
                 spans.append(self._spans.popleft())
-            try:
-                return encode_spans(spans, self._stamp)
-            except Exception:
-                # A value that the official encoder cannot take; which one, it does not say.
-                self._dropped += len(spans)
+            batch = self._encode(spans) or self._encode([span for span in spans if self._encode([span])])
+            self._dropped += len(spans) - (batch.count if batch else 0)
+            if batch:
+                return batch
         return None
+
+    def _encode(self, spans: list[ReadableSpan]) -> Batch | None:
+        """None if there are none, or one has a value that the official encoder cannot take (it does not say which)."""
+        try:
+            return encode_spans(spans, self._stamp) if spans else None
+        except Exception:
+            return None
 
     def pending(self) -> int:
         """Spans that wait."""
         return len(self._spans)
 
     def dropped(self) -> int:
-        """Spans that found the queue full."""
+        """Spans that found the queue full, or could not be encoded."""
         return self._dropped
 
     def halve(self, batch: Batch) -> tuple[Batch, Batch] | None:
