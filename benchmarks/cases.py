@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Literal, NamedTuple, TextIO
 
@@ -19,6 +21,17 @@ OURS = "otelbridge"
 SDK = "OTel SDK (LoggingHandler + batch)"
 EMPTY = "empty function, named parameters"
 LOGURU_NULL = "loguru, no-op sink"
+LOGURU_FILE = "loguru, default line to a file"
+LOGURU_JSON = "loguru, serialize=True, no-op sink"
+STRUCTLOG_FILE = "structlog + orjson, call site, to a file"
+OURS_NULL = "otelbridge, no-op sink"
+OURS_FILE = "otelbridge, default line to a file"
+OURS_JSON = "otelbridge, serialize=True, no-op sink"
+OURS_JSON_FILE = "otelbridge, JsonSink to a file"
+OURS_PUT = "otelbridge, default line to a file, enqueue=True"
+OURS_IMPORT = "from otelbridge import logger"
+LOGURU_IMPORT = "from loguru import logger"
+OURS_UNUSED = "otelbridge, and a sink at ERROR"
 
 
 class Entry(NamedTuple):
@@ -34,7 +47,8 @@ class Case:
 
     key: str
     title: str
-    clock: Literal["wall", "cpu"]
+    clock: Literal["wall", "cpu", "process"]
+    """process: a wall clock around whole processes, which a round has few of."""
     entries: Sequence[Entry]
 
 
@@ -60,6 +74,16 @@ TARGETS = (
         f"{OURS}, gzip",
         40,
     ),
+    Target("call with a no-op callable sink: faster than loguru's", "callable", LOGURU_NULL, OURS_NULL, 4),
+    Target("default line to a file: faster than loguru's", "file", LOGURU_FILE, OURS_FILE, 5),
+    Target("serialize=True: faster than loguru's", "serialize", LOGURU_JSON, OURS_JSON, 8),
+    Target(
+        "JSON line to a file: faster than structlog + orjson with call site", "json", STRUCTLOG_FILE, OURS_JSON_FILE, 3
+    ),
+    Target("enqueue=True: of a synchronous write", "enqueue", OURS_PUT, OURS_FILE, 1, at_most=True),
+    Target("an unused sink at a higher level: of a call without it", "unused", OURS_UNUSED, OURS, 1.05, at_most=True),
+    Target("contextualize enter and exit: faster than loguru's", "contextualize", "loguru", OURS, 2),
+    Target("import: of loguru's", "import", OURS_IMPORT, LOGURU_IMPORT, 1, at_most=True),
     Target("disabled call: of an empty Python function called alike", "disabled", OURS, EMPTY, 1.3, at_most=True),
     Target(
         "stamp and format: faster than datetime (seed 1: 8.3)",
@@ -81,8 +105,8 @@ TARGETS = (
 )
 
 
-def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver) -> list[Case]:
-    """Every case, in the order of the table. `stream` and `binary` end in the null device."""
+def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver, folder: Path) -> list[Case]:
+    """Every case, in the order of the table. `stream` and `binary` end in the null device; log files go to `folder`."""
     ours, others, otel = (_room(name) for name in ("ours", "others", "otel"))
     return [
         Case(
@@ -118,6 +142,7 @@ def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver) -> list[Case]:
                 _entry("logfire, console", others, "logfire", stream=stream),
             ],
         ),
+        *_sink_cases(ours, others, folder),
         Case(
             "disabled",
             "disabled call (below the level)",
@@ -191,6 +216,79 @@ def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver) -> list[Case]:
             },
         ),
     ]
+
+
+def _sink_cases(ours: Callable[[], ModuleType], others: Callable[[], ModuleType], folder: Path) -> list[Case]:
+    """Calls with a Python sink, nothing exported: what loguru's users have."""
+    return [
+        Case(
+            "callable",
+            "call with one no-op callable sink",
+            "wall",
+            [_entry(OURS_NULL, ours, "sink"), _entry(LOGURU_NULL, others, "loguru")],
+        ),
+        Case(
+            "file",
+            "default line to a file",
+            "wall",
+            [
+                _entry(OURS_FILE, ours, "sink", target=folder / "ours.log"),
+                _entry(LOGURU_FILE, others, "loguru", sink=folder / "loguru.log"),
+            ],
+        ),
+        Case(
+            "serialize",
+            "serialize=True, no-op callable sink",
+            "wall",
+            [
+                _entry(OURS_JSON, ours, "sink", serialize=True),
+                _entry(LOGURU_JSON, others, "loguru", serialize=True),
+            ],
+        ),
+        Case(
+            "json",
+            "JSON line to a file",
+            "wall",
+            [
+                _entry(OURS_JSON_FILE, ours, "json_sink", path=folder / "ours.json"),
+                _entry(STRUCTLOG_FILE, others, "structlog_file", path=folder / "structlog.json"),
+            ],
+        ),
+        Case(
+            "enqueue",
+            "the same line through a queue (time of the call)",
+            "wall",
+            [
+                _entry(OURS_FILE, ours, "sink", target=folder / "direct.log"),
+                _entry(OURS_PUT, ours, "queued", path=folder / "queued.log"),
+            ],
+        ),
+        Case(
+            "unused",
+            "OTLP only, and a sink that does not want the level",
+            "wall",
+            [_entry(OURS, ours, "caller"), _entry(OURS_UNUSED, ours, "unused")],
+        ),
+        Case(
+            "contextualize",
+            "enter and leave a contextualize block",
+            "wall",
+            [_entry(OURS, ours, "contextualized"), _entry("loguru", others, "loguru_contextualized")],
+        ),
+        Case(
+            "import",
+            "a process that imports the logger",
+            "process",
+            [Entry(statement, partial(_process, statement)) for statement in (OURS_IMPORT, LOGURU_IMPORT, "pass")],
+        ),
+    ]
+
+
+def _process(statement: str) -> Contestant:
+    """A whole interpreter; without a sink, as loguru's default one would be the same for all."""
+    subprocess = importlib.import_module("subprocess")
+    command = [sys.executable, "-c", statement]
+    return Contestant(statement, "run(command, check=True)", {"run": subprocess.run, "command": command})
 
 
 def _room(name: str) -> Callable[[], ModuleType]:

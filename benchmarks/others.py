@@ -9,6 +9,7 @@ import copy
 import importlib
 import logging
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -80,6 +81,12 @@ def loguru(name: str, sink: Any = _null_sink, method: str = "info", **options: A
     )
 
 
+def loguru_contextualized(name: str) -> Contestant:
+    """A block, entered and left."""
+    logger = importlib.import_module("loguru").logger
+    return Contestant(name, "with logger.contextualize(req='r-17'): pass", {"logger": logger})
+
+
 def loguru_encoded(name: str) -> Contestant:
     """Up to a batch of JSON lines."""
     lines = Lines()
@@ -142,6 +149,14 @@ def structlog(
 def structlog_line(name: str, stream: BinaryIO) -> Contestant:
     """JSON lines to a stream."""
     return structlog(name, importlib.import_module("structlog").BytesLogger(stream))
+
+
+def structlog_file(name: str, path: Path) -> Contestant:
+    """JSON lines with the call site to a file, flushed line by line as structlog's own loggers do."""
+    stream = path.open("ab")
+    contestant = structlog(name, importlib.import_module("structlog").BytesLogger(stream), callsite=True)
+    contestant.close = stream.close
+    return contestant
 
 
 class _LinesLogger:

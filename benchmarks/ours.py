@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Literal, TextIO
+from pathlib import Path
+from typing import Any, Literal, TextIO
 
 import opentelemetry.trace  # noqa: F401  the core finds the current span once this is imported
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -96,6 +97,62 @@ def fresh_frame(name: str) -> Contestant:
     exec(f"def log_in(user):\n    {contestant.statement}\n", namespace)
     contestant.statement, contestant.names = "log_in(user)", {"log_in": namespace["log_in"], "user": "ada"}
     return contestant
+
+
+def _null_sink(_message: object) -> None:
+    pass
+
+
+def sink(name: str, *, target: object = _null_sink, **options: Any) -> Contestant:
+    """A call into one Python sink and nowhere else."""
+
+    @contextmanager
+    def scope() -> Iterator[None]:
+        core.set_export("off", DEBUG, BUFFER_SIZE)
+        number = logger.add(target, **options)
+        try:
+            with logger.contextualize(req=REQUEST):
+                yield
+        finally:
+            logger.remove(number)
+
+    return Contestant(name, KEYWORDS.format("info"), {"logger": logger, "user": "ada"}, scope=scope)
+
+
+def json_sink(name: str, path: Path) -> Contestant:
+    """The seed's JsonSink."""
+    return sink(name, target=otelbridge.JsonSink(path))
+
+
+def queued(name: str, path: Path) -> Contestant:
+    """Through the queue, which is emptied between the blocks; a block fits into it."""
+    contestant = sink(name, target=path, enqueue=True)
+    contestant.finish = logger.complete
+    contestant.block_count = 5000
+    return contestant
+
+
+def unused(name: str) -> Contestant:
+    """A sink is there, and does not want the level."""
+    contestant = caller(name)
+    inner = contestant.scope
+
+    @contextmanager
+    def scope() -> Iterator[None]:
+        number = logger.add(_null_sink, level="ERROR")
+        try:
+            with inner():
+                yield
+        finally:
+            logger.remove(number)
+
+    contestant.scope = scope
+    return contestant
+
+
+def contextualized(name: str) -> Contestant:
+    """A block, entered and left."""
+    return Contestant(name, "with logger.contextualize(req='r-17'): pass", {"logger": logger})
 
 
 def encoded(name: str) -> Contestant:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.cases import Case, Entry, cases
 from benchmarks.receiver import Receiver
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         receiver = stack.enter_context(Receiver())
         stream = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         binary = stack.enter_context(Path(os.devnull).open("wb"))
-        entry = _find(cases(stream, binary, receiver), options.row, options.case)
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        entry = _find(cases(stream, binary, receiver, folder), options.row, options.case)
         if entry is None:
             note(f"no row begins with {options.row!r}; python -m benchmarks --quick prints them all")
             return 2

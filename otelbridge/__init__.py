@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from otelbridge.access import uninstrument as uninstrument
     from otelbridge.exceptions import ConfigError as ConfigError
     from otelbridge.exceptions import OtelbridgeError as OtelbridgeError
+    from otelbridge.sinks.asynchronous import AsyncSink as AsyncSink
+    from otelbridge.sinks.console import ConsoleSink as ConsoleSink
+    from otelbridge.sinks.file import FileSink as FileSink
+    from otelbridge.sinks.json import JsonSink as JsonSink
     from otelbridge.types import Stats as Stats
     from otelbridge.wiring import configure as configure
     from otelbridge.wiring import flush as flush
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
 
 # Public name -> the module that has it. No submodule bears a public object's name: importing it would replace that.
 _HOMES = {
+    "AsyncSink": "sinks.asynchronous",
     "ConfigError": "exceptions",
+    "ConsoleSink": "sinks.console",
+    "FileSink": "sinks.file",
+    "JsonSink": "sinks.json",
     "OtelbridgeError": "exceptions",
     "Stats": "types",
     "configure": "wiring",
@@ -35,7 +43,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncSink",
     "ConfigError",
+    "ConsoleSink",
+    "FileSink",
+    "JsonSink",
     "OtelbridgeError",
     "Stats",
     "__version__",

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping
-from threading import current_thread
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from otelbridge._native import AttrSet, Core, LoggerBase, now_ns
-from otelbridge.context import CURRENT, Contextualized
-from otelbridge.dispatch import DEFAULT_FORMAT, Filter, Format, Handlers, make_handler
-from otelbridge.levels import DEFAULT_LEVELS, Level, severity_number, severity_text
-from otelbridge.record import UNKNOWN_SITE, RecordException, Site, make_record
-from otelbridge.text.markup import level_ansi
-from otelbridge.text.time import local_time
-from otelbridge.text.tracebacks import safe_str, wire_parts
+from otelbridge import _catch
+from otelbridge._family import (
+    FORMAT_RAISES,
+    NO_OPTIONS,
+    Family,
+    Options,
+    Patcher,
+    ProviderEmitter,
+    core,
+    emit_event,
+    emit_foreign,
+    hold_all,
+    make_family,
+    release_all,
+    renew_all,
+    report_once,
+    set_provider,
+    stop_all,
+)
+from otelbridge._hold import Hold
+from otelbridge._native import AttrSet, LoggerBase
+from otelbridge.defaults import read_defaults, read_levels
+from otelbridge.departures import strict
+from otelbridge.dispatch import render
+from otelbridge.dispatch.handlers import Handlers, make_handler
+from otelbridge.levels import DEFAULT_LEVELS, Level, Levels
+from otelbridge.text.markup import parse_level_color
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from otelbridge._family import CallSite, ExcInfo
+    from otelbridge._parse import Cast
+    from otelbridge._span import SpanBlock
+    from otelbridge.dispatch.filters import FilterSetting
+    from otelbridge.dispatch.render import FormatSetting, Serialize
 
-    from otelbridge.record import Record
+F = TypeVar("F", bound=Callable[..., Any])
 
-    ExcInfo = (
-        tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None]
-        | tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
-    )
-
-ProviderEmitter = Callable[[dict[str, Any]], object]
-
-
-class Options(NamedTuple):
-    """What opt() asks of a call."""
-
-    exception: bool | BaseException | ExcInfo | None = None
-    depth: int = 0
-    lazy: bool = False
-
-
-_NO_OPTIONS = Options()
-_START_NS = now_ns()
+_DEFAULTS = read_defaults()
 
 
 class Logger(LoggerBase):
@@ -56,85 +61,279 @@ class Logger(LoggerBase):
         self,
         sink: object,
         *,
-        level: str | int = "DEBUG",
-        format: Format = DEFAULT_FORMAT,  # noqa: A002 -- loguru's names
-        filter: Filter | None = None,  # noqa: A002
-        colorize: bool | None = None,
-        catch: bool = True,
+        level: str | int = _DEFAULTS.level,
+        format: FormatSetting = _DEFAULTS.format,  # noqa: A002 -- loguru's names
+        filter: FilterSetting | None = _DEFAULTS.filter,  # noqa: A002
+        colorize: bool | None = _DEFAULTS.colorize,
+        serialize: Serialize = _DEFAULTS.serialize,
+        backtrace: bool = _DEFAULTS.backtrace,
+        diagnose: bool | None = _DEFAULTS.diagnose,
+        enqueue: bool = _DEFAULTS.enqueue,
+        context: Any = _DEFAULTS.context,
+        catch: bool = _DEFAULTS.catch,
+        sanitize: bool | None = None,
+        overflow: Literal["block", "drop"] = "block",
+        **options: Any,
     ) -> int:
-        """Add a Python sink and return its id (features.md 1.4, 1.5).
+        """Add a sink and return its id (features.md 1.4, 1.5).
 
-        sink: a stream (has `write`) or a callable, which gets the message as a str with a `record`.
-        level: records from this level on. format: markup and `{fields}`, or a callable(record).
-        filter: callable(record) -> bool. colorize: None is "on terminals". catch: report errors instead of raising.
-        TypeError, ValueError: a mistake in one of them.
+        sink: a path, a stream (has `write`; also "ext://stderr"), a callable, which gets the message as a str with a
+        `record`, a coroutine function, a logging.Handler, or ConsoleSink, FileSink, JsonSink, AsyncSink.
+        level: records from this level on. format: markup and `{fields}`, or a callable(record) that returns such a
+        template. filter: callable(record) -> bool, a module's name, or a dict of modules and levels.
+        colorize: None is "on terminals". serialize: JSON lines, True in loguru's shape, "otel", "ecs" or "flat", or a
+        callable(record) that returns what is to be written. backtrace: tracebacks go up past the place that caught.
+        diagnose: they show the values of variables; None is "on terminals". enqueue: write on a thread of the sink's
+        own, in all processes; overflow: when its 10,000 places are taken, "block" or "drop". context: the start method
+        or multiprocessing context of that. catch: report errors of the sink on stderr instead of raising them.
+        sanitize: spell control characters out, and line breaks in arguments; None is True.
+        Further options are those of files (rotation, retention, compression, delay, watch, mode, buffering, encoding,
+        and what open() takes) and of coroutine functions (loop).
+        TypeError, ValueError, OSError: a mistake in one of them.
         """
-        found = _levels.find(level)
+        family = self._family
+        found = family.levels.find(level)
 
         def make(handler_id: int) -> Any:
             return make_handler(
                 handler_id,
                 sink,
                 level=found,
+                find_level=family.levels.find,
+                level_color=family.levels.color,
                 format=format,
                 filter=filter,
                 colorize=colorize,
+                serialize=serialize,
+                backtrace=backtrace,
+                diagnose=diagnose,
+                enqueue=enqueue,
+                context=context,
                 catch=catch,
-                level_colors=_levels.ansi,
+                sanitize=sanitize,
+                overflow=overflow,
+                options=options,
             )
 
-        return _handlers.add(make)
+        return family.handlers.add(make)
 
     def remove(self, handler_id: int | None = None) -> None:
         """Remove one sink, or all with None (OTLP is none of them). ValueError: no such id."""
         if handler_id is not None and not isinstance(handler_id, int):
-            msg = f"handler_id must be an int or None, got {handler_id!r}"  # type: ignore[unreachable]
+            msg = f"handler_id must be an integer or None, got {handler_id!r} of type {type(handler_id).__name__!r}"  # type: ignore[unreachable]
             raise TypeError(msg)
-        _handlers.remove(handler_id)
+        self._family.handlers.remove(handler_id)
 
-    # --- levels ------------------------------------------------------------------------------------------------
+    def complete(self) -> _Completion:
+        """Wait until everything logged so far with enqueue=True is written; awaited, also what coroutine sinks do."""
+        for handler in self._family.handlers.active:
+            handler.complete()
+        return _Completion(self._family.handlers)
+
+    def stats(self) -> dict[int, dict[str, Any]]:
+        """Each sink's id, level (by name), sink (as text) and how many records it was given (features.md 1.25)."""
+        return {
+            handler.handler_id: {
+                "id": handler.handler_id,
+                "level": handler.level_name,
+                "sink": repr(handler.sink),
+                "count": handler.count,
+            }
+            for handler in self._family.handlers.active
+        }
+
+    # --- levels and modules ------------------------------------------------------------------------------------
 
     def level(self, name: str, no: int | None = None, color: str | None = None, icon: str | None = None) -> Level:
         """Create a level (with `no`), change its colour or icon, or ask for it (features.md 1.3).
 
         ValueError: an unknown name without `no`, or `no` for a level that exists.
         """
-        level = _levels.define(name, no, color, icon)
-        _handlers.forget_colors()
+        if not isinstance(name, str):
+            msg = f"level name must be a str, got {name!r} of type {type(name).__name__!r}"  # type: ignore[unreachable]
+            raise TypeError(msg)
+        family = self._family
+        if no is None and color is None and icon is None:
+            return family.levels.find(name)
+        if color is not None:
+            parse_level_color(color)  # an unknown tag raises before anything has changed
+        level = family.levels.define(name, no, color, icon)
+        family.apply_levels()
         return level
 
     def enabled_for(self, level: str | int) -> bool:
         """Whether a call of this level reaches OTLP or any sink."""
-        return _levels.find(level).no >= core.threshold
+        return self._family.wants(self._family.levels.find(level).no)
 
-    # --- context -----------------------------------------------------------------------------------------------
+    def enable(self, name: str | None) -> None:
+        """Let a module and all below it log again; None is code without a `__name__`."""
+        self._family.change_activation(_module_name(name), True)
+
+    def disable(self, name: str | None) -> None:
+        """Silence a module and all below it, for sinks and OTLP alike (features.md 1.22)."""
+        self._family.change_activation(_module_name(name), False)
+
+    # --- loggers made from this one ----------------------------------------------------------------------------
 
     def bind(self, /, **values: Any) -> Logger:
         """A child whose records carry `values` as well (features.md 1.18)."""
         merged = {**self._bound.values, **values} if self._bound is not None else values
         return self._copy(AttrSet(merged), self._options)
 
-    def contextualize(self, /, **values: Any) -> Contextualized:
-        """`with` block or decorator: all records made inside carry `values`, in this task or thread only.
-
-        Valid `trace_id` and `span_id` (hex or int), `traceparent` (W3C) or `span` (an OpenTelemetry span) become the
-        current OpenTelemetry context; a `trace_id` alone marks records only; what is no valid id is an attribute.
-        """
-        return Contextualized(values)
+    def patch(self, patcher: Patcher) -> Logger:
+        """A child whose every record is given to `patcher`, which may change it, before anybody sees it."""
+        options: Options = self._options or NO_OPTIONS
+        return self._copy(self._bound, options._replace(patchers=(*options.patchers, patcher)))
 
     def opt(
         self,
         *,
         exception: bool | BaseException | ExcInfo | None = None,
-        depth: int = 0,
+        record: bool = False,
         lazy: bool = False,
+        colors: bool = False,
+        raw: bool = False,
+        capture: bool = True,
+        depth: int = 0,
+        once: bool = False,
+        every: int | None = None,
+        ansi: bool = False,
     ) -> Logger:
-        """Options for the calls of the logger it returns (features.md 1.20).
+        """Set options for the calls of the logger that it returns (features.md 1.20); those of an earlier one end.
 
         exception: add the traceback of True (the one being handled), an exception, or an exc_info tuple.
-        depth: report the caller that many frames further out. lazy: arguments are functions, called if needed.
+        record: `{record[…]}` in the message is the record. lazy: arguments are functions, called if needed.
+        colors: the message has markup (arguments never do). raw: sinks get the bare message, without format and end.
+        capture: False keeps keyword arguments out of `extra`. depth: report the caller that many frames further out.
+        once: each place in the code says its message once; every=n: it says the first of each n, with the number of
+        those left out as `suppressed_count`. ansi: the old name of colors.
         """
-        return self._copy(self._bound, Options(exception, depth, lazy))
+        if every is not None and (not isinstance(every, int) or every < 1):
+            msg = f"every must be an int from 1 on, got {every!r}"
+            raise ValueError(msg)
+        if ansi:
+            import warnings
+
+            warnings.warn("opt(ansi=True) is called opt(colors=True) now", DeprecationWarning, stacklevel=2)
+        old: Options = self._options or NO_OPTIONS
+        options = Options(exception, record, lazy, colors or ansi, raw, capture, depth, once, every or 0, old.patchers)
+        return self._copy(self._bound, options)
+
+    def span(self, name: str, /, **attributes: Any) -> SpanBlock:
+        """`with logger.span("charge", order=7) as span:`: an OpenTelemetry span, current inside the block.
+
+        `attributes` stand on the span and on every record made inside. An exception marks the span as failed and goes
+        on. Also `async with`, and a decorator. Without otelbridge.configure() or a TracerProvider it records nothing.
+        """
+        from otelbridge._span import SpanBlock
+
+        return SpanBlock(name, attributes)
+
+    def hold(self, level: str | int | None, *, size: int = 200) -> Hold:
+        """Keep records from `level` on that are too low for a sink (or OTLP) until their trace logs an ERROR.
+
+        Then the last `size` of that trace go out, oldest first, with the times they were made at. As a statement it
+        holds by the current trace id, everywhere, until hold(None) or `.stop()`; as `with logger.hold("DEBUG"):` it
+        holds what the block (a request, a job) logs, with or without a trace.
+        """
+        holds = self._family.holds
+        if level is None:
+            holds.end(None)
+            return Hold(holds, 0, size)
+        if not isinstance(size, int) or size < 1:
+            msg = f"size must be an int from 1 on, got {size!r}"
+            raise ValueError(msg)
+        return holds.begin(self._family.levels.find(level).no, size)
+
+    # --- catching ----------------------------------------------------------------------------------------------
+
+    def catch(
+        self,
+        exception: Any = Exception,
+        *,
+        level: str | int = "ERROR",
+        reraise: bool = False,
+        onerror: Callable[[BaseException], object] | None = None,
+        exclude: _catch.Caught | None = None,
+        default: Any = None,
+        message: str = _catch.MESSAGE,
+    ) -> Any:
+        """Log what a function or a `with` block raises; `@logger.catch`, `@logger.catch(...)`, `with logger.catch():`.
+
+        exception, exclude: types to catch, and to let pass. onerror: called with the exception. reraise: raise it all
+        the same. default: what a decorated function returns then. message: with `{record[…]}` fields (1.21).
+        """
+        settings = _catch.Settings(exception, level, reraise, onerror, exclude, default, message)
+        return _catch.make_catcher(self, settings)
+
+    # --- all at once, and elsewhere ----------------------------------------------------------------------------
+
+    def configure(
+        self,
+        *,
+        handlers: Sequence[Mapping[str, Any]] | None = None,
+        levels: Sequence[Mapping[str, Any]] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        patcher: Patcher | None = None,
+        activation: Sequence[tuple[str | None, bool]] | None = None,
+    ) -> list[int]:
+        """Set what is given, leave the rest; return the ids of `handlers`, which replace the old ones (1.23).
+
+        handlers: arguments of add(). levels: arguments of level(). extra: what every record carries. patcher: changes
+        every record, before those of patch(). activation: (module, whether it may log).
+        """
+        if handlers is not None:
+            self.remove()
+        for each in levels or ():
+            self.level(**each)
+        if extra is not None:
+            self._family.use_extra(extra)
+        if patcher is not None:
+            self._family.use_patcher(patcher)
+        for name, state in activation or ():
+            if state:
+                self.enable(name)
+            else:
+                self.disable(name)
+        return [self.add(**each) for each in handlers or ()]
+
+    @staticmethod
+    def parse(
+        file: Any,
+        pattern: Any,
+        *,
+        cast: Cast = {},  # noqa: B006 -- never changed
+        chunk: int = 2**16,
+    ) -> Iterator[dict[str, Any]]:
+        """Each match of a regular expression in a log file, as a dict of its named groups (1.32).
+
+        file: a path or a readable object. cast: functions for groups by name, or one that changes the dict.
+        chunk: characters read at a time; -1 reads all.
+        """
+        from otelbridge._parse import parse
+
+        return parse(file, pattern, cast, chunk)
+
+    def reinstall(self) -> None:
+        """Make otelbridge.logger of this process do what this logger does: one that a parent process passed."""
+        if self._family is not logger._family:
+            logger._family.adopt(self._family)
+
+    def add_stdlib_bridge(self, level: str | int = "WARNING") -> None:
+        """Take in what is logged through Python's `logging`, from `level` on (features.md 1.26). Again: replaces."""
+        from otelbridge import bridge
+
+        bridge.install(self, level)
+
+    def start(self, *args: Any, **kwargs: Any) -> int:
+        """Old name of add()."""
+        _warn_old_name("start", "add")
+        return self.add(*args, **kwargs)
+
+    def stop(self, *args: Any, **kwargs: Any) -> None:
+        """Old name of remove()."""
+        _warn_old_name("stop", "remove")
+        self.remove(*args, **kwargs)
 
     # --- what other rooms use ----------------------------------------------------------------------------------
 
@@ -152,307 +351,99 @@ class Logger(LoggerBase):
         Python sinks see `attributes` as extra, below what contextualize set.
         """
         try:
-            _emit_event(self, _levels.find(level), event_name, body, attributes, exception)
+            emit_event(self, self._family.levels.find(level), event_name, body, attributes, exception)
         except Exception as error:
-            _report_once("event", error)
+            report_once("event", error)
+
+    def _emit_foreign(
+        self,
+        level: str | int,
+        message: str,
+        *,
+        site: CallSite,
+        exception: ExcInfo | None = None,
+        extra: Mapping[str, Any],
+        time_ns: int,
+    ) -> None:
+        emit_foreign(self, level, message, site=site, exception=exception, extra=extra, time_ns=time_ns)
 
     def set_provider_emitter(self, emitter: ProviderEmitter | None, level_no: int = 0) -> None:
         """Send records from `level_no` on to `emitter(parts)` (the user's LoggerProvider); None: to the core."""
-        _provider.emitter = emitter
-        _provider.level_no = level_no
-        _apply_thresholds()
+        set_provider(emitter, level_no)
+
+    @property
+    def _family(self) -> Family:
+        family = self._dispatcher
+        assert isinstance(family, Family)
+        return family
 
     def _copy(self, bound: AttrSet | None, options: Options | None) -> Logger:
-        copy = type(self)(self._core, bound, options)
+        copy = type(self)(self._dispatcher, bound, options)
         if self.__dict__:
             copy.__dict__.update(self.__dict__)
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
         bound = self._bound
-        arguments = type(self), None if bound is None else bound.values, self._options
+        arguments = type(self), self._dispatcher, None if bound is None else bound.values, self._options
         return _rebuild, arguments, self.__dict__ or None
 
     def __repr__(self) -> str:
-        return f"<otelbridge.logger handlers={[handler.sink for handler in _handlers.active]!r}>"
+        return f"<otelbridge.logger handlers={list(self._family.handlers.active)!r}>"
 
 
-def _rebuild(kind: type[Logger], values: dict[str, Any] | None, options: Options | None) -> Logger:
-    return kind(core, None if values is None else AttrSet(values), options)
+class _Completion:
+    """What complete() returns: nothing is left to do, but for what coroutine sinks have under way."""
+
+    __slots__ = ("_handlers",)
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        for handler in self._handlers.active:
+            awaitable = handler.awaitable()
+            if awaitable is not None:
+                yield from awaitable.__await__()
 
 
-# ------------------------------------------------------------------------------------------------------- a call
+def _rebuild(kind: type[Logger], family: Family, values: dict[str, Any] | None, options: Options | None) -> Logger:
+    return kind(family, None if values is None else AttrSet(values), options)
 
 
-def _dispatch(
-    caller: Logger, level: str | int, message: Any, args: tuple[Any, ...], kwargs: dict[str, Any], exception: bool
-) -> None:
-    """The Python way of a call: whatever the core does not do itself. Depth 1 is the caller's frame."""
-    found = _levels.find(level)
-    if found.no < core.threshold:
-        return
-    time_ns = now_ns()
-    options: Options = caller._options or _NO_OPTIONS
-    site = core.site(1 + options.depth)
-    if options.lazy:
-        args = tuple(value() for value in args)
-        kwargs = {name: value() for name, value in kwargs.items()}
-    body, template, format_error, interrupt = _format(message, args, kwargs)
-    extra: dict[str, Any] = {}
-    for attributes in (CURRENT.get(), caller._bound):
-        if attributes is not None:
-            extra.update(attributes.values)
-    extra.update(kwargs)
-    error = _exception_of(True if exception else options.exception)
-    place = UNKNOWN_SITE if site is None else Site(*site)
-    if found.no >= _otlp_level():
-        parts = None if error is None or error.type is None else wire_parts(error)
-        name = severity_text(found.name, found.no)
-        _send(time_ns, found.no, name, body, template, args, format_error, site, parts, extra, None)
-    _write(found, lambda: _make_record(time_ns, found, body, place, extra, error))
-    if interrupt is not None:
-        raise interrupt
+def _module_name(name: object) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    msg = f"name must be a module's name or None, got {name!r} of type {type(name).__name__!r}"
+    raise TypeError(msg)
 
 
-def _emit_event(
-    caller: Logger,
-    level: Level,
-    event_name: str,
-    body: str,
-    attributes: Mapping[str, object],
-    exception: BaseException | None,
-) -> None:
-    if level.no < core.threshold:
-        return
-    time_ns = now_ns()
-    extra: dict[str, Any] = dict(attributes)
-    for surrounding in (CURRENT.get(), caller._bound):
-        if surrounding is not None:
-            extra.update(surrounding.values)
-    error = _exception_of(exception)
-    if level.no >= _otlp_level():
-        parts = None if error is None else wire_parts(error)
-        _send(time_ns, level.no, level.name, body, None, (), None, None, parts, extra, event_name)
-    site = Site("otelbridge.access", event_name, 0, "access", event_name)
-    _write(level, lambda: _make_record(time_ns, level, body, site, extra, error))
+def _warn_old_name(old: str, new: str) -> None:
+    import warnings
 
-
-def _make_record(
-    time_ns: int, level: Level, body: str, site: Site, extra: dict[str, Any], exception: RecordException | None
-) -> Record:
-    return make_record(local_time(time_ns), time_ns - _START_NS, level, body, site, extra, exception)
-
-
-def _write(level: Level, make: Callable[[], Record]) -> None:
-    """Give the record to each Python sink that wants its level; it is made when the first one does."""
-    record = None
-    for handler in _handlers.active:
-        if level.no >= handler.level_no:
-            if record is None:
-                record = make()
-            handler.emit(record)
-
-
-def _send(
-    time_ns: int,
-    level_no: int,
-    level_name: str,
-    body: str,
-    template: str | None,
-    args: tuple[Any, ...],
-    format_error: str | None,
-    site: tuple[str | None, str, int, str, str] | None,
-    exception: tuple[str, str, str] | None,
-    extra: dict[str, Any],
-    event_name: str | None,
-) -> None:
-    severity = severity_number(level_no)
-    if _provider.emitter is None:
-        core.emit(time_ns, severity, level_name, body, template, args, format_error, site, exception, extra, event_name)
-        return
-    attributes: dict[str, Any] = {}
-    if template is not None:
-        attributes["message.template"] = template
-    if args:
-        attributes["message.args"] = args
-    if format_error is not None:
-        attributes["otelbridge.format_error"] = format_error
-    if site is not None:
-        attributes |= {"code.file.path": site[3], "code.function.name": site[4], "code.line.number": site[2]}
-    thread = current_thread()
-    attributes |= {"thread.id": thread.ident, "thread.name": thread.name}
-    parts = {
-        "time_ns": time_ns,
-        "severity_number": severity,
-        "severity_text": level_name,
-        "body": body,
-        "attributes": attributes | _visible(extra),
-        "event_name": event_name,
-        "exception": exception,
-    }
-    try:
-        _provider.emitter(parts)
-    except Exception as error:
-        _report_once("provider", error)
-
-
-def _visible(extra: dict[str, Any]) -> dict[str, Any]:
-    """Without the ids that are id fields of the record."""
-    surrounding = CURRENT.get()
-    if surrounding is None or not surrounding.hidden:
-        return extra
-    hidden = {name: surrounding.values[name] for name in surrounding.hidden}
-    return {name: value for name, value in extra.items() if name not in hidden or hidden[name] is not value}
-
-
-def _format(
-    message: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, str | None, str | None, BaseException | None]:
-    """(body, template if it differs, what was wrong with it, an interrupt to raise when the record is out)."""
-    template = message if isinstance(message, str) else safe_str(message)
-    if not args and not kwargs:
-        return template, None, None, None
-    try:
-        body = template.format(*args, **kwargs)
-    except BaseException as error:
-        if _format_raises.on:
-            raise
-        interrupt = None if isinstance(error, Exception) else error
-        text = safe_str(error)
-        complaint = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        return template, None, complaint, interrupt
-    return body, (template if body != template else None), None, None
-
-
-def _exception_of(option: bool | BaseException | ExcInfo | None) -> RecordException | None:
-    if not option:
-        return None
-    if isinstance(option, BaseException):
-        return RecordException(type(option), option, option.__traceback__)
-    if isinstance(option, tuple) and len(option) == len(RecordException._fields):
-        kind, error, trace = option
-        if kind is None or isinstance(kind, type):
-            return RecordException(kind, error, trace)
-    return RecordException(*sys.exc_info())  # True, and in loguru whatever else is true
-
-
-# ------------------------------------------------------------------------------------------------------- state
-
-
-class _Levels:
-    """The levels by name."""
-
-    def __init__(self) -> None:
-        self._by_name = {level.name: level for level in DEFAULT_LEVELS}
-
-    def find(self, level: str | int) -> Level:
-        if isinstance(level, str):
-            found = self._by_name.get(level)
-            if found is None:
-                msg = f"level {level!r} does not exist; those that do: {', '.join(self._by_name)}"
-                raise ValueError(msg)
-            return found
-        if isinstance(level, int) and not isinstance(level, bool):
-            if level < 0:
-                msg = f"level must be a name or a number from 0 on, got {level}"
-                raise ValueError(msg)
-            return Level(f"Level {level}", level, "", " ")
-        msg = f"level must be a str or an int, got {level!r}"
-        raise TypeError(msg)
-
-    def define(self, name: str, no: int | None, color: str | None, icon: str | None) -> Level:
-        if not isinstance(name, str):
-            msg = f"level name must be a str, got {name!r}"  # type: ignore[unreachable]
-            raise TypeError(msg)
-        old = self._by_name.get(name)
-        if no is None and color is None and icon is None:
-            return self.find(name)
-        if old is None:
-            if no is None:
-                msg = f"level {name!r} does not exist; give its number with no=…"
-                raise ValueError(msg)
-            if isinstance(no, bool) or not isinstance(no, int):
-                msg = f"level no must be an int from 0 on, got {no!r}"
-                raise TypeError(msg)
-            if no < 0:
-                msg = f"level no must be an int from 0 on, got {no}"
-                raise ValueError(msg)
-            old = Level(name, no, "", " ")
-        elif no is not None:
-            msg = f"level {name!r} exists with number {old.no}, which cannot be set again, got no={no!r}"
-            raise ValueError(msg)
-        new = Level(name, old.no, old.color if color is None else color, old.icon if icon is None else icon)
-        level_ansi(new.color)  # an unknown tag raises now
-        self._by_name[name] = new
-        return new
-
-    def ansi(self, name: str) -> str:
-        level = self._by_name.get(name)
-        return "" if level is None else level.color
-
-
-class _Provider:
-    """The user's LoggerProvider, when it takes the records instead of the core."""
-
-    emitter: ProviderEmitter | None = None
-    level_no = 0
-
-
-class _FormatRaises:
-    on = False
+    warnings.warn(f"logger.{old}() is called logger.{new}() now", DeprecationWarning, stacklevel=3)
 
 
 def set_format_raises(flag: bool) -> None:
     """configure(format_errors=…): whether a template that cannot be formatted raises, as in loguru."""
-    _format_raises.on = flag
+    FORMAT_RAISES.on = flag
     core.set_format_raises(flag)
 
 
-def _otlp_level() -> int:
-    return core.otlp_level if _provider.emitter is None else _provider.level_no
+__all__ = ["Logger", "core", "logger", "set_format_raises"]
 
+render.HIDDEN_FILES = frozenset({_catch.__file__})
+set_format_raises(strict())
 
-def _apply_thresholds() -> None:
-    """Tell the core from which level a call needs Python."""
-    lowest = min((handler.level_no for handler in _handlers.active), default=None)
-    if _provider.emitter is not None:
-        lowest = _provider.level_no if lowest is None else min(lowest, _provider.level_no)
-    core.set_sink_level(lowest)
+_levels = Levels(read_levels())
+for _level in _levels:
+    if _level not in DEFAULT_LEVELS:
+        parse_level_color(_level.color)  # a wrong LOGURU_INFO_COLOR raises now
+logger = Logger(make_family(_levels))
 
-
-_reported: set[str] = set()
-
-
-def _report_once(what: str, error: Exception) -> None:
-    """Say on stderr, once per place, that something of ours failed. Never raises, never logs."""
-    if what in _reported or sys.stderr is None:
-        return
-    _reported.add(what)
-    try:
-        sys.stderr.write(f"otelbridge: {what} failed with {type(error).__name__}: {safe_str(error)}\n")
-    except Exception:  # nobody left to tell
-        return
-
-
-_levels = _Levels()
-_provider = _Provider()
-_format_raises = _FormatRaises()
-core = Core(CURRENT, _dispatch)
-_handlers = Handlers(_apply_thresholds)
-logger = Logger(core)
-
-
-def _after_fork_in_child() -> None:
-    core.after_fork()
-    _handlers.renew()
-
-
+atexit.register(stop_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_handlers.hold, after_in_parent=_handlers.release, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=hold_all, after_in_parent=release_all, after_in_child=renew_all)
 
-if sys.stderr is not None and os.environ.get("LOGURU_AUTOINIT", "True").lower() not in ("0", "false", "no", "off"):
-    logger.add(
-        sys.stderr,
-        level=cast("str | int", os.environ.get("LOGURU_LEVEL", "DEBUG")),
-        format=os.environ.get("LOGURU_FORMAT", DEFAULT_FORMAT),
-    )
+if sys.stderr is not None and _DEFAULTS.autoinit:
+    logger.add(sys.stderr)

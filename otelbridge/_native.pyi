@@ -6,14 +6,21 @@ said.
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Literal, final
+from types import TracebackType
+from typing import Any, Literal, Self, final
 
 from typing_extensions import disjoint_base
+
+from otelbridge.context import Contextualized
+from otelbridge.record import Record, RecordException, RecordLevel
 
 _Site = tuple[str | None, str, int, str, str]
 
 def now_ns() -> int:
-    """Wall clock."""
+    """Wall clock, or the one that was set."""
+
+def set_clock(clock: Callable[[], int] | None, /) -> None:
+    """Ask `clock` for all times from now on; None: the wall clock. A failing one is not believed."""
 
 def now_iso() -> str:
     """Wall clock in UTC, as `datetime.now(timezone.utc).isoformat(timespec="microseconds")`."""
@@ -26,6 +33,34 @@ def basename(path: str, /) -> str:
 
 def module_name() -> str | None:
     """`__name__` of the calling module; None outside one."""
+
+def encode_json(value: object, /) -> bytes:
+    """`value` as JSON, compact, spelled as orjson does.
+
+    What JSON has no word for comes out as `str(value)`, NaN and infinities as null, a container inside itself as
+    `"[...]"` or `"{...}"`. ValueError: more than 256 MiB.
+    """
+
+def set_event_makers(
+    make_record: Callable[[Event], Record],
+    current_process: Callable[[], tuple[int, str]],
+    utc_offset: Callable[[int], int],
+    /,
+) -> None:
+    """What Python makes of an event when somebody asks for it.
+
+    current_process: id and name. utc_offset(second): seconds east of UTC at that time; asked once per second of time,
+    or for each time while a clock is set.
+    """
+
+def redact_text(text: str, detectors: int, is_secret: Callable[[str], bool] | None = None, /) -> str:
+    """`text` without credentials and secret parameters in URLs, and without what `detectors` finds; the same object
+    if nothing was found. Linear in the length of the text.
+
+    detectors, added up: 1 card numbers, 2 bearer tokens, 4 JSON Web Tokens, 8 AWS key ids, 16 private keys, 32 e-mail
+    addresses. `is_secret(name)` judges every parameter that has a value, instead of the built-in list; what it raises
+    is raised.
+    """
 
 @final
 class AttrSet:
@@ -55,25 +90,15 @@ class AttrSet:
 
 @final
 class Core:
-    """What all loggers of a process share: thresholds, caches, and the encoded records that wait for delivery.
+    """What all loggers of a process share: the encoded records that wait for delivery, and what makes them."""
 
-    `dispatch(logger, level, message, args, kwargs, exception)` takes the calls that need Python.
-    """
-
-    def __new__(cls, context_var: ContextVar[AttrSet | None], dispatch: Callable[..., object], /) -> Core: ...
+    def __new__(cls, context_var: ContextVar[AttrSet | None], /) -> Core: ...
     def set_export(self, mode: Literal["off", "on", "shutdown"], level_no: int, buffer_size: int, /) -> None:
         """Whether records are encoded ("shutdown": counted as dropped), from which level, and how much may wait."""
 
     @property
     def otlp_level(self) -> int:
         """The level from which records are encoded; the largest C long long while none are."""
-
-    @property
-    def threshold(self) -> int:
-        """The level below which a call does nothing: the lower of otlp_level and the sinks'."""
-
-    def set_sink_level(self, level_no: int | None, /) -> None:
-        """The lowest level that a Python sink wants; None without sinks."""
 
     def set_limits(self, attribute_count: int, value_length: int, /) -> None:
         """Limits of a record's attributes; value_length in characters, 0 is none."""
@@ -122,12 +147,126 @@ class Core:
         """Encode and store one record. exception: (type, message, stacktrace). Ids are read from the context now."""
 
 @disjoint_base
+class Dispatcher:
+    """What the loggers of one family share: which calls do anything, and how they reach Python.
+
+    `deliver(event)` takes plain calls that a sink wants (already encoded for OTLP, if that wants them), and what it
+    raises is raised from the call. `dispatch(logger, level, message, args, kwargs, exception)` takes all others whole.
+    """
+
+    def __new__(
+        cls, core: Core, dispatch: Callable[..., object], deliver: Callable[[Event], object], /
+    ) -> Dispatcher: ...
+    @property
+    def core(self) -> Core: ...
+    @property
+    def extra(self) -> AttrSet | None: ...
+    @property
+    def threshold(self) -> int:
+        """The level below which a call does nothing: the lower of the core's otlp_level and the sinks'."""
+
+    def set_sink_level(self, level_no: int | None, /) -> None:
+        """The lowest level that a Python sink wants; None without sinks."""
+
+    def set_levels(self, levels: tuple[RecordLevel, ...], /) -> None:
+        """What an event's `level` is, for TRACE, DEBUG, INFO, SUCCESS, WARNING, ERROR, CRITICAL."""
+
+    def set_extra(self, extra: AttrSet | None, /) -> None:
+        """Attributes of all records, below contextualized, bound and keyword ones."""
+
+    def set_activation(self, cache: dict[str | None, bool] | None, decide: Callable[[str | None], bool], /) -> None:
+        """Whose calls count, by the caller's `__name__`; None: everybody's.
+
+        `decide` is asked for names that `cache` lacks, and stores its answer there. Calls of loggers with options (and
+        so, perhaps, a depth) reach `dispatch` unchecked.
+        """
+
+    def set_python_way(self, flag: bool, /) -> None:
+        """True: every call that passes the threshold goes to `dispatch`."""
+
+@final
+class Event:
+    """One log call on its way to Python sinks. Thread and ids are the current ones when it is made."""
+
+    def __new__(
+        cls,
+        dispatcher: Dispatcher,
+        time_ns: int,
+        level: RecordLevel,
+        message: str,
+        shown: str,
+        site: _Site | None,
+        extra: dict[Any, Any],
+        exception: RecordException | None,
+        /,
+    ) -> Event: ...
+    @property
+    def time_ns(self) -> int: ...
+    @property
+    def elapsed_ns(self) -> int:
+        """Since this module was made."""
+
+    level: RecordLevel
+    message: str
+    shown: str
+    """The message as text sinks print it; mostly the same object."""
+    @property
+    def site(self) -> _Site | None:
+        """(name, function, line, path, qualified name) of the caller."""
+
+    extra: dict[Any, Any]
+    exception: RecordException | None
+    @property
+    def thread_id(self) -> int: ...
+    @property
+    def thread_name(self) -> str: ...
+    @property
+    def ids(self) -> tuple[str, str | None, int] | None:
+        """Trace id and span id in hexadecimal, and the trace's flags."""
+
+    @property
+    def has_record(self) -> bool:
+        """Whether somebody has asked for the record, or set one, and so may have changed it."""
+
+    record: Record
+    """Loguru's dict, made at the first access and kept."""
+
+@final
+class Layout:
+    """A format that renders events without their records. otelbridge/text/layout.py makes the ops."""
+
+    def __new__(cls, ops: tuple[tuple[Any, ...], ...], sanitize: bool, /) -> Layout: ...
+    def render(self, event: Event, exception_text: str, /) -> str | None:
+        """The text; None: Python has to (the record exists, a text needs escaping, a field is missing …)."""
+
+def set_scope(
+    kind: type[Scope],
+    context_var: ContextVar[AttrSet | None],
+    enter: Callable[[dict[str, Any]], object],
+    leave: Callable[[Any], object],
+    /,
+) -> None:
+    """What `contextualize` makes, the variable that its blocks set, and who enters and leaves those that name ids."""
+
+@disjoint_base
+class Scope:
+    """A block whose records carry `values`; one that names no ids is entered and left without Python."""
+
+    def __new__(cls, values: dict[str, Any], /) -> Self: ...
+    @property
+    def values(self) -> dict[str, Any]: ...
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+@disjoint_base
 class LoggerBase:
     """The level methods: below every level a call returns at once; a plain call is encoded; others go to dispatch."""
 
-    def __new__(cls, core: Core, bound: AttrSet | None = None, options: Any = None, /) -> LoggerBase: ...
+    def __new__(cls, dispatcher: Dispatcher, bound: AttrSet | None = None, options: Any = None, /) -> LoggerBase: ...
     @property
-    def _core(self) -> Core: ...
+    def _dispatcher(self) -> Dispatcher: ...
     @property
     def _bound(self) -> AttrSet | None: ...
     @property
@@ -141,3 +280,4 @@ class LoggerBase:
     def critical(self, message: Any, /, *args: Any, **kwargs: Any) -> None: ...
     def exception(self, message: Any, /, *args: Any, **kwargs: Any) -> None: ...
     def log(self, level: str | int, message: Any, /, *args: Any, **kwargs: Any) -> None: ...
+    def contextualize(self, /, **values: Any) -> Contextualized: ...

@@ -11,15 +11,14 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
-from otelbridge._native import AttrSet, Core
+from otelbridge._native import AttrSet, Core, Scope, set_scope
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
@@ -79,30 +78,17 @@ def _parse_id(value: object, pattern: re.Pattern[str], bits: int) -> int | None:
     return number if 0 < number < 1 << bits else None
 
 
-class Contextualized:
+class Contextualized(Scope):
     """`with logger.contextualize(**values):`, or a decorator of functions, coroutine functions and generators.
 
     As in loguru, one object serves one `with` at a time; as a decorator it serves any number of calls at once.
     """
 
-    __slots__ = ("_entries", "_values")
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
-        self._entries: list[_Entry] = []
-
-    def __enter__(self) -> None:
-        self._entries.append(enter(self._values))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._entries:
-            leave(self._entries.pop())
+    __slots__ = ()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate: the values surround each call; a generator has them while it runs, its consumer never."""
-        values = self._values
+        values = self.values
         wrapper: Callable[..., Any]
         if inspect.isasyncgenfunction(function):
 
@@ -201,12 +187,14 @@ class _AsyncSteps:
             leave(entry)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """What a block has changed."""
+
     attributes: Token[AttrSet | None]
     otel: Token[Context] | None
 
 
-def enter(values: dict[str, Any]) -> _Entry:
+def enter(values: dict[str, Any]) -> Entry:
     """Enter a block; hand the result to `leave` in the same task or thread."""
     outer = CURRENT.get()
     merged = {**outer.values, **values} if outer is not None else values
@@ -216,10 +204,10 @@ def enter(values: dict[str, Any]) -> _Entry:
     hidden += moved
     attributes = AttrSet(merged, hidden) if mark is None else AttrSet(merged, hidden, *mark)
     otel_token = _attach_span(span) if span is not None else None
-    return _Entry(CURRENT.set(attributes), otel_token)
+    return Entry(CURRENT.set(attributes), otel_token)
 
 
-def leave(entry: _Entry) -> None:
+def leave(entry: Entry) -> None:
     """Leave a block, in the reverse order of entering."""
     try:
         CURRENT.reset(entry.attributes)
@@ -229,6 +217,26 @@ def leave(entry: _Entry) -> None:
         from opentelemetry import context
 
         context.detach(entry.otel)
+
+
+@contextmanager
+def ids_attached(ids: tuple[str, str | None, int] | None) -> Iterator[None]:
+    """A span of these ids (in hexadecimal, and the trace's flags) is the current one inside the block."""
+    if ids is None or ids[1] is None:
+        yield
+        return
+    from opentelemetry import context, trace
+
+    trace_id, span_id = int(ids[0], 16), int(ids[1], 16)
+    span_context = trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=trace.TraceFlags(ids[2]))
+    token = _attach_span(trace.NonRecordingSpan(span_context))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+set_scope(Contextualized, CURRENT, enter, leave)
 
 
 _Mark = tuple[bytes, object] | None

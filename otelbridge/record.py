@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 from functools import lru_cache
 from os import getpid
-from threading import current_thread
+from os.path import splitext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from otelbridge._native import basename
+from otelbridge._native import basename, set_event_makers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
     from types import TracebackType
 
-    from otelbridge.levels import Level
+    from otelbridge._native import Event
+
+
+def _show(part: Any) -> str:
+    """The fields in parentheses, as loguru shows the parts of a record."""
+    return "(" + ", ".join(f"{name}={getattr(part, name)!r}" for name in part._fields) + ")"
 
 
 class RecordLevel(NamedTuple):
@@ -27,6 +36,9 @@ class RecordLevel(NamedTuple):
     def __format__(self, spec: str) -> str:
         return self.name.__format__(spec)
 
+    def __repr__(self) -> str:
+        return _show(self)
+
 
 class RecordFile(NamedTuple):
     """record["file"]: formats as its name."""
@@ -36,6 +48,9 @@ class RecordFile(NamedTuple):
 
     def __format__(self, spec: str) -> str:
         return self.name.__format__(spec)
+
+    def __repr__(self) -> str:
+        return _show(self)
 
 
 class RecordThread(NamedTuple):
@@ -47,6 +62,9 @@ class RecordThread(NamedTuple):
     def __format__(self, spec: str) -> str:
         return self.id.__format__(spec)
 
+    def __repr__(self) -> str:
+        return _show(self)
+
 
 class RecordProcess(NamedTuple):
     """record["process"]: formats as its id."""
@@ -57,13 +75,29 @@ class RecordProcess(NamedTuple):
     def __format__(self, spec: str) -> str:
         return self.id.__format__(spec)
 
+    def __repr__(self) -> str:
+        return _show(self)
+
 
 class RecordException(NamedTuple):
-    """record["exception"]: what was being handled, as sys.exc_info() gives it."""
+    """record["exception"]: what was being handled, as sys.exc_info() gives it.
+
+    Pickled without its traceback, and without a value that cannot be pickled.
+    """
 
     type: type[BaseException] | None
     value: BaseException | None
     traceback: TracebackType | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        try:
+            pickle.dumps(self.value)
+        except Exception:  # whatever the value's own code raises
+            return type(self), (self.type, None, None)
+        return type(self), (self.type, self.value, None)
+
+    def __repr__(self) -> str:
+        return _show(self)
 
 
 class Record(TypedDict):
@@ -97,33 +131,40 @@ class Site(NamedTuple):
 UNKNOWN_SITE = Site(None, "<unknown>", 0, "<unknown>", "<unknown>")
 
 
-def make_record(
-    time: datetime,
-    elapsed_ns: int,
-    level: Level,
-    message: str,
-    site: Site,
-    extra: dict[Any, Any],
-    exception: RecordException | None,
-) -> Record:
-    """Loguru's record dict, keys in its order. `time` is the call's, `elapsed_ns` what had passed since the start."""
-    file, module = _file(site.path)
-    thread = current_thread()
+def make_record(event: Event, time: datetime) -> Record:
+    """Loguru's record dict of an event, keys in loguru's order. `time` is the event's, local."""
+    site = event.site or UNKNOWN_SITE
+    file, module = _file(site[3])
     return {
-        "elapsed": timedelta(microseconds=elapsed_ns // 1000),
-        "exception": exception,
-        "extra": extra,
+        "elapsed": timedelta(microseconds=event.elapsed_ns // 1000),
+        "exception": event.exception,
+        "extra": event.extra,
         "file": file,
-        "function": site.function,
-        "level": _level(level),
-        "line": site.line,
-        "message": message,
+        "function": site[1],
+        "level": event.level,
+        "line": site[2],
+        "message": event.message,
         "module": module,
-        "name": site.name,
-        "process": _process(getpid(), _process_name()),
-        "thread": _thread(thread.ident or 0, thread.name),
+        "name": site[0],
+        "process": _process(*current_process()),
+        "thread": _thread(event.thread_id, event.thread_name),
         "time": time,
     }
+
+
+def install(local_time: Callable[[int], datetime]) -> None:
+    """Show the core how records are made; `local_time` gives the local time of nanoseconds since 1970."""
+    set_event_makers(lambda event: make_record(event, local_time(event.time_ns)), current_process, utc_offset)
+
+
+def current_process() -> tuple[int, str]:
+    """Id and name of this process."""
+    return getpid(), _process_name()
+
+
+def utc_offset(second: int) -> int:
+    """Seconds east of UTC, here, at a second since 1970."""
+    return time.localtime(second).tm_gmtoff
 
 
 # Records of one place, thread and process share these parts.
@@ -133,13 +174,7 @@ def make_record(
 def _file(path: str) -> tuple[RecordFile, str]:
     """The file, and the name of its module (the file's without its ending)."""
     name = basename(path)
-    stem, dot, _ = name.rpartition(".")
-    return RecordFile(name, path), stem if dot else name
-
-
-@lru_cache(maxsize=128)
-def _level(level: Level) -> RecordLevel:
-    return RecordLevel(level.name, level.no, level.icon)
+    return RecordFile(name, path), splitext(name)[0]  # noqa: PTH122 -- a Path costs ten times as much
 
 
 @lru_cache(maxsize=1024)

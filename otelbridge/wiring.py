@@ -19,6 +19,7 @@ from otelbridge.delivery.worker import Route, Worker
 from otelbridge.exceptions import ConfigError
 from otelbridge.otlp.outcome import Sender, Signal
 from otelbridge.otlp.settings import Settings, resolve
+from otelbridge.text.redaction import Redaction
 from otelbridge.types import Stats
 
 EXIT_TIMEOUT_S = 2.0
@@ -42,7 +43,7 @@ def configure(
     resource: Mapping[str, str | bool | int | float | Sequence[str | bool | int | float]] | None = None,
     spool: str | None = None,
     durability: str | None = None,
-    redact: Any = None,
+    redact: bool | Sequence[str] | Callable[[str], bool] | None = None,
     format_errors: Literal["mark", "raise"] | None = None,
 ) -> None:
     """Begin to export over OTLP, or change how.
@@ -53,13 +54,17 @@ def configure(
 
     `endpoint` is a base URL (`/v1/logs` and so on are added); `headers` a mapping or `key=value,key=value`; `timeout_s`
     the seconds that one attempt may take (10.0); `level` a name or a number; `resource` attributes beside the service's
-    name; `logs="provider"` hands records to the OpenTelemetry LoggerProvider that the app has set.
+    name; `logs="provider"` hands records to the OpenTelemetry LoggerProvider that the app has set. `redact`: names,
+    globs and detectors beside the default list of secrets, a callable(name) -> bool instead of it, or False for none:
+    what bears such a name is `[REDACTED]` in every sink and in OTLP.
 
     Raises ConfigError, in one sentence, for a mistake in an argument or a variable.
     """
     arguments = dict(locals())
+    policy = _redaction(arguments.pop("redact"))
     with _runtime.lock:
         _runtime.configure(resolve(arguments, level_number=_level_number))
+        _use_redaction(policy)
 
 
 def ensure_configured() -> None:
@@ -112,9 +117,10 @@ class _Runtime:
 
     def configure(self, settings: Settings) -> None:
         """Make the process be as `settings` say."""
-        from otelbridge._logger import core, logger
+        from otelbridge._logger import core, logger, set_format_raises
+        from otelbridge.departures import strict
 
-        core.set_format_raises(settings.format_errors == "raise")
+        set_format_raises(settings.format_errors == "raise" or strict())
         if settings.disabled:
             self._stop_all(time.monotonic() + EXIT_TIMEOUT_S)
             core.set_export("off", settings.level_no, settings.buffer_size)
@@ -352,6 +358,21 @@ def _per_process(make: Callable[[], bytes]) -> Callable[[], bytes]:
         return made[pid]
 
     return get
+
+
+def _redaction(setting: Any) -> Redaction:
+    from otelbridge.departures import strict
+
+    try:
+        return Redaction.from_setting(() if setting is None and strict() else setting)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _use_redaction(policy: Redaction) -> None:
+    from otelbridge._family import set_redaction
+
+    set_redaction(policy)
 
 
 def _level_number(name: str) -> int | None:

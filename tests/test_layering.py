@@ -22,12 +22,15 @@ ORDER = [
     {"wiring"},  # sees everything right of the programs; nobody sees it
     {"access"},
     {"_logger"},
-    {"dispatch"},
-    {"text"},
+    {"_catch", "_parse", "_span"},
+    {"_family"},
+    {"_hold"},
+    {"dispatch", "bridge"},
     {"sinks"},
+    {"text"},
     {"delivery"},
     {"otlp", "metrics"},
-    {"record", "levels", "context", "types", "exceptions", "scope"},
+    {"record", "levels", "context", "types", "exceptions", "scope", "message", "departures", "defaults"},
     {"_native"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

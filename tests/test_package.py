@@ -175,7 +175,10 @@ def names_of_stub() -> dict[str, set[str]]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[""].add(node.name)
         if isinstance(node, ast.ClassDef):
-            found[node.name] = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+            found[node.name] = methods | {
+                ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)
+            }
     return found
 
 

@@ -1,4 +1,4 @@
-//! The clock and its two spellings (ISO 8601 and loguru's). Knows nothing of Python; nobody else reads the time.
+//! The clock, and how a time is spelled. Knows nothing of Python; only moment.zig reads the clock.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -11,7 +11,7 @@ extern "kernel32" fn GetSystemTimePreciseAsFileTime(*u64) callconv(.winapi) void
 
 /// 100 ns ticks between 1601-01-01, where Windows begins to count, and 1970-01-01.
 const filetime_epoch = 116_444_736_000_000_000;
-const ns_per_s = 1_000_000_000;
+pub const ns_per_s = 1_000_000_000;
 
 /// Wall clock, nanoseconds since 1970-01-01 UTC.
 pub inline fn now_ns() u64 {
@@ -32,9 +32,9 @@ pub const text_size_max = text_size + 1 + 9;
 pub const Cache = struct { second: i64 = std.math.minInt(i64), text: [text_size]u8 = undefined };
 
 /// Write `YYYY-MM-DD<separator>HH:MM:SS.<digits>` of `time_ns` shifted by `offset_s`; returns its size.
-pub fn put_time(cache: *Cache, out: [*]u8, time_ns: u64, offset_s: i64, separator: u8, digits: usize) usize {
+pub fn put_time(cache: *Cache, out: [*]u8, time_ns: i64, offset_s: i64, separator: u8, digits: usize) usize {
     assert(digits == 3 or digits == 6 or digits == 9);
-    const second = @as(i64, @intCast(time_ns / ns_per_s)) + offset_s;
+    const second = @divFloor(time_ns, ns_per_s) + offset_s;
     if (second != cache.second) {
         put_second(&cache.text, second);
         cache.second = second;
@@ -42,7 +42,7 @@ pub fn put_time(cache: *Cache, out: [*]u8, time_ns: u64, offset_s: i64, separato
     @memcpy(out[0..text_size], &cache.text);
     out[10] = separator;
     out[text_size] = '.';
-    var fraction: u64 = time_ns % ns_per_s;
+    var fraction: u64 = @intCast(@mod(time_ns, ns_per_s));
     fraction /= switch (digits) {
         3 => 1_000_000,
         6 => 1_000,
@@ -86,7 +86,7 @@ fn put_second(out: *[text_size]u8, second: i64) void {
     wire.put_pair(out[17..].ptr, second_of_day % 60);
 }
 
-fn expect_time(expected: []const u8, time_ns: u64, offset_s: i64, separator: u8, digits: usize) !void {
+fn expect_time(expected: []const u8, time_ns: i64, offset_s: i64, separator: u8, digits: usize) !void {
     var cache = Cache{};
     var out: [text_size_max]u8 = undefined;
     const size = put_time(&cache, &out, time_ns, offset_s, separator, digits);
@@ -101,6 +101,7 @@ test "known instants" {
     try expect_time("2026-11-21T20:00:00.000001", 1_795_271_400 * ns_per_s + 1_000, 19_800, 'T', 6);
     try expect_time("2038-01-19T03:14:08.000", 2_147_483_648 * ns_per_s, 0, 'T', 3);
     try expect_time("1969-12-31T19:00:00.000", 0, -18_000, 'T', 3);
+    try expect_time("1969-12-31T23:59:59.999999999", -1, 0, 'T', 9);
     try expect_time("2100-03-01T00:00:00.000", 4_107_542_400 * ns_per_s, 0, 'T', 3);
 }
 

@@ -74,6 +74,26 @@ pub fn attr_set_new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
     return self;
 }
 
+/// The attributes of a block without ids, inside `outer`: a new AttrSet; null: a Python error is set.
+pub fn attr_set_inside(outer: ?*const AttrSet, values: O) ?O {
+    const merged = if (outer) |set| py.PyDict_Copy(set.values.?) orelse return null else py.new_ref(values);
+    defer py.Py_DecRef(merged);
+    if (outer != null and py.PyDict_Update(merged, values) < 0) return null;
+    const self = py.PyType_GenericAlloc(attr_set_type.?, 0) orelse return null;
+    const set: *AttrSet = @ptrCast(self);
+    set.values = py.new_ref(merged);
+    if (outer) |around| {
+        set.hidden = around.hidden;
+        set.mark_span = around.mark_span;
+        set.has_mark = around.has_mark;
+        set.mark = around.mark;
+        py.Py_IncRef(set.hidden);
+        py.Py_IncRef(set.mark_span);
+    }
+    encode_set(set);
+    return self;
+}
+
 /// Encode the attributes ahead of the calls, if none of them can change until then.
 fn encode_set(set: *AttrSet) void {
     var buffer: [1024]u8 = undefined;
@@ -202,8 +222,16 @@ pub fn free_instance(self: O) void {
 
 /// Flags, trace id and span id of a record, encoded (fields 8, 9, 10); empty when there are none.
 pub const TraceField = struct {
-    bytes: [5 + 18 + 10]u8 = undefined,
+    bytes: [size_max]u8 = undefined,
     len: u8 = 0,
+
+    pub const size_max = 5 + 18 + 10;
+
+    /// Copy what TraceCache.read gave: `bytes` may lie in this field.
+    pub fn keep(field: *TraceField, bytes: []const u8) void {
+        std.mem.copyForwards(u8, field.bytes[0..bytes.len], bytes);
+        field.len = @intCast(bytes.len);
+    }
 
     pub fn set(field: *TraceField, flags: u32, trace_id: ?[16]u8, span_id: ?[8]u8) void {
         var w = Writer.init(&field.bytes);
@@ -222,6 +250,26 @@ pub const TraceField = struct {
             w.raw_unchecked(&id);
         }
         field.len = @intCast(w.len);
+    }
+};
+
+/// What a TraceField says.
+pub const Ids = struct {
+    trace: [16]u8,
+    span: ?[8]u8,
+    flags: u32,
+
+    pub fn of(field: []const u8) ?Ids {
+        var rest = field;
+        var ids = Ids{ .trace = undefined, .span = null, .flags = 0 };
+        if (rest.len > 0 and rest[0] == 0x45) {
+            ids.flags = std.mem.readInt(u32, rest[1..5], .little);
+            rest = rest[5..];
+        }
+        if (rest.len < 18) return null;
+        ids.trace = rest[2..18].*;
+        if (rest.len >= 28) ids.span = rest[20..28].*;
+        return ids;
     }
 };
 
@@ -345,6 +393,7 @@ pub const ThreadCache = struct {
         /// The Thread object's __dict__ and the name it held: renaming a thread puts another object there.
         dict: ?O = null,
         name: ?O = null,
+        ident: u64 = 0,
         bytes: [bytes_max]u8 = undefined,
         len: usize = 0,
         /// Where thread.name begins.
@@ -403,6 +452,7 @@ pub const ThreadCache = struct {
         own.put_thread_name(&w, wire.utf8_prefix(text.bytes, bytes_max - 96)) catch return way;
         way.len = w.len;
         way.state_id = state_id;
+        way.ident = number;
         way.dict = py.PyObject_GetAttrString(thread, "__dict__");
         way.name = py.new_ref(name);
         return way;

@@ -2,7 +2,6 @@
 //! The road of a log call is in logger.zig; each step of it has a file of its own.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const py = @import("py.zig");
 const wire = @import("wire.zig");
 const clock = @import("clock.zig");
@@ -13,6 +12,13 @@ const attributes = @import("attributes.zig");
 const site = @import("site.zig");
 const context = @import("context.zig");
 const logger = @import("logger.zig");
+const redaction = @import("redaction.zig");
+const dispatcher = @import("dispatcher.zig");
+const events = @import("event.zig");
+const moment = @import("moment.zig");
+const json = @import("json.zig");
+const layout = @import("layout.zig");
+const scopes = @import("scope.zig");
 const shared = @import("state.zig");
 const O = py.O;
 const Writer = wire.Writer;
@@ -26,18 +32,15 @@ const level_off = shared.level_off;
 
 const Core = shared.Core;
 
-/// Core(context_var, dispatch)
+/// Core(context_var)
 fn core_new(t: *py.TypeObject, args: O, _: ?O) callconv(.c) ?O {
-    if (py.PyTuple_Size(args) != 2) return py.type_error("Core takes (context_var, dispatch)");
+    if (py.PyTuple_Size(args) != 1) return py.type_error("Core takes (context_var)");
     const state = wire.create(State) orelse return py.PyErr_NoMemory();
     const self = py.PyType_GenericAlloc(t, 0) orelse {
         wire.free(state);
         return null;
     };
-    state.* = .{
-        .context_var = py.new_ref(py.PyTuple_GetItem(args, 0).?),
-        .dispatch = py.new_ref(py.PyTuple_GetItem(args, 1).?),
-    };
+    state.* = .{ .context_var = py.new_ref(py.PyTuple_GetItem(args, 0).?) };
     state.fork.renew();
     @as(*Core, @ptrCast(self)).state = state;
     return self;
@@ -45,7 +48,7 @@ fn core_new(t: *py.TypeObject, args: O, _: ?O) callconv(.c) ?O {
 fn core_traverse(self: O, visit: py.VisitProc, arg: ?*anyopaque) callconv(.c) c_int {
     const state = @as(*Core, @ptrCast(self)).state;
     const kind: O = @ptrCast(@alignCast(py.type_of(self)));
-    for ([_]?O{ state.dispatch, state.wake, state.context_var, state.trace.variable, kind }) |object| {
+    for ([_]?O{ state.wake, state.context_var, state.trace.variable, kind }) |object| {
         const o = object orelse continue;
         const result = visit(o, arg);
         if (result != 0) return result;
@@ -54,10 +57,8 @@ fn core_traverse(self: O, visit: py.VisitProc, arg: ?*anyopaque) callconv(.c) c_
 }
 fn core_clear(self: O) callconv(.c) c_int {
     const state = @as(*Core, @ptrCast(self)).state;
-    state.otlp_level = level_off;
-    state.sink_level = level_off;
-    state.set_threshold(); // a logger that outlives this does nothing
-    py.clear(&state.dispatch);
+    state.set_otlp_level(level_off);
+    state.mode = .off;
     py.clear(&state.wake);
     return 0;
 }
@@ -110,24 +111,12 @@ fn core_set_export(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O
     const buffer_size = size(arguments[2]) orelse return null;
     state.mode = mode;
     state.pending.size_max = buffer_size;
-    state.otlp_level = if (mode == .off) level_off else level_no;
-    state.set_threshold();
+    state.set_otlp_level(if (mode == .off) level_off else level_no);
     return py.none();
 }
 /// The level from which records are encoded; the largest integer while none are.
 fn core_get_otlp_level(self: O, _: ?*anyopaque) callconv(.c) ?O {
     return py.PyLong_FromLongLong(state_of(self).otlp_level);
-}
-/// The level below which a call does nothing.
-fn core_get_threshold(self: O, _: ?*anyopaque) callconv(.c) ?O {
-    return py.PyLong_FromLongLong(state_of(self).threshold);
-}
-/// set_sink_level(level_no or None)
-fn core_set_sink_level(self: O, level: O) callconv(.c) ?O {
-    const state = state_of(self);
-    state.sink_level = if (py.is_none(level)) level_off else integer(level) orelse return null;
-    state.set_threshold();
-    return py.none();
 }
 /// set_limits(attribute_count, value_length)
 fn core_set_limits(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
@@ -347,13 +336,13 @@ fn tuple_items(object: O, buffer: []O) []const O {
 var iso_cache = clock.Cache{};
 var local_cache = clock.Cache{};
 
-fn module_now_ns(_: O, _: ?O) callconv(.c) ?O {
-    return py.PyLong_FromUnsignedLongLong(clock.now_ns());
-}
 /// now_iso() -> "2026-11-21T14:30:00.123456+00:00"
 fn module_now_iso(_: O, _: ?O) callconv(.c) ?O {
     var out: [clock.text_size_max + 6]u8 = undefined;
-    const end = clock.put_time(&iso_cache, &out, clock.now_ns(), 0, 'T', 6);
+    var fault = py.Fault{};
+    const time_ns = moment.now_ns(&fault);
+    if (fault.restore()) return null;
+    const end = clock.put_time(&iso_cache, &out, time_ns, 0, 'T', 6);
     @memcpy(out[end..][0..6], "+00:00");
     return py.PyUnicode_FromStringAndSize(&out, @intCast(end + 6));
 }
@@ -362,12 +351,12 @@ fn module_time_text(_: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     if (count != 2) return py.type_error("time_text takes (time_ns, offset_s)");
     const time_ns = integer(arguments[0]) orelse return null;
     const offset_s = integer(arguments[1]) orelse return null;
-    if (time_ns < 0 or offset_s < -86_400 or offset_s > 86_400) {
-        py.PyErr_SetString(py.PyExc_ValueError, "time_text: time_ns must not be negative, offset_s within a day");
+    if (offset_s < -86_400 or offset_s > 86_400) {
+        py.PyErr_SetString(py.PyExc_ValueError, "time_text: offset_s must be within a day");
         return null;
     }
     var out: [clock.text_size_max]u8 = undefined;
-    const end = clock.put_time(&local_cache, &out, @intCast(time_ns), offset_s, ' ', 3);
+    const end = clock.put_time(&local_cache, &out, time_ns, offset_s, ' ', 3);
     return py.PyUnicode_FromStringAndSize(&out, @intCast(end));
 }
 /// basename(path) -> what follows the last separator
@@ -375,12 +364,8 @@ fn module_basename(_: O, path: O) callconv(.c) ?O {
     if (!py.has_flag(py.type_of(path), py.subclass_unicode)) return py.type_error("basename: path must be a str");
     const text = Text.of(path);
     defer text.release();
-    var begin = text.bytes.len;
-    while (begin > 0) : (begin -= 1) {
-        const byte = text.bytes[begin - 1];
-        if (byte == '/' or (builtin.os.tag == .windows and (byte == '\\' or byte == ':'))) break;
-    }
-    return py.PyUnicode_FromStringAndSize(text.bytes.ptr + begin, @intCast(text.bytes.len - begin));
+    const name = layout.basename(text.bytes);
+    return py.PyUnicode_FromStringAndSize(name.ptr, @intCast(name.len));
 }
 /// module_name() -> the caller's `__name__`, or None
 fn module_module_name(_: O, _: ?O) callconv(.c) ?O {
@@ -390,21 +375,23 @@ fn module_module_name(_: O, _: ?O) callconv(.c) ?O {
 
 // ---------------------------------------------------------------------------------------------------- the module
 
-fn method(comptime name: [:0]const u8, function: anytype, flags: c_int) py.MethodDef {
-    return .{ .name = name, .meth = @ptrCast(function), .flags = flags };
-}
+const method = py.MethodDef.method;
 
 var module_methods = [_]py.MethodDef{
-    method("now_ns", &module_now_ns, py.METH_NOARGS),
+    method("now_ns", &moment.module_now_ns, py.METH_NOARGS),
     method("now_iso", &module_now_iso, py.METH_NOARGS),
     method("time_text", &module_time_text, py.METH_FASTCALL),
     method("basename", &module_basename, py.METH_O),
     method("module_name", &module_module_name, py.METH_NOARGS),
+    method("encode_json", &json.module_encode_json, py.METH_O),
+    method("redact_text", &redaction.redact_text, py.METH_FASTCALL),
+    method("set_clock", &moment.module_set_clock, py.METH_O),
+    method("set_scope", &scopes.module_set_scope, py.METH_FASTCALL),
+    method("set_event_makers", &events.module_set_event_makers, py.METH_FASTCALL),
     .{},
 };
 var core_methods = [_]py.MethodDef{
     method("set_export", &core_set_export, py.METH_FASTCALL),
-    method("set_sink_level", &core_set_sink_level, py.METH_O),
     method("set_limits", &core_set_limits, py.METH_FASTCALL),
     method("set_format_raises", &core_set_format_raises, py.METH_O),
     method("set_wake", &core_set_wake, py.METH_FASTCALL),
@@ -417,19 +404,33 @@ var core_methods = [_]py.MethodDef{
     .{},
 };
 var logger_methods = methods: {
-    var table: [levels.len + 3]py.MethodDef = @splat(.{});
-    for (&levels, 0..) |*level, i| table[i] = .{ .name = level.method, .meth = logger.log_at(level), .flags = logger.log_flags };
+    var table: [levels.len + 4]py.MethodDef = @splat(.{});
+    for (&levels, 0..) |*level, i| table[i] = .{
+        .name = level.method,
+        .meth = logger.log_at(level),
+        .flags = logger.log_flags,
+        .doc = level.method ++ "($self, message, /, *args, **kwargs)\n--\n\n" ++
+            "Log message.format(*args, **kwargs) at level " ++ level.name ++ "; kwargs become attributes.",
+    };
     table[levels.len] = method("log", &logger.log_by_name, logger.log_flags);
+    table[levels.len].doc = "log($self, level, message, /, *args, **kwargs)\n--\n\n" ++
+        "Log message.format(*args, **kwargs) at a level's name or number; kwargs become attributes.";
     table[levels.len + 1] = method("exception", &logger.exception, logger.log_flags);
+    table[levels.len + 1].doc = "exception($self, message, /, *args, **kwargs)\n--\n\n" ++
+        "Log message.format(*args, **kwargs) at level ERROR, with the exception that is being handled.";
+    table[levels.len + 2] = method("contextualize", &scopes.contextualize, logger.log_flags);
+    table[levels.len + 2].doc = "contextualize($self, /, **values)\n--\n\n" ++
+        "A `with` block or decorator: all records made inside carry `values`, in this task or thread only.\n\n" ++
+        "Valid `trace_id` and `span_id` (hex or int), `traceparent` (W3C) or `span` (an OpenTelemetry span) become the\n" ++
+        "current OpenTelemetry context; a `trace_id` alone marks records only; what is no valid id is an attribute.";
     break :methods table;
 };
 var core_getset = [_]py.GetSetDef{
     .{ .name = "otlp_level", .get = &core_get_otlp_level },
-    .{ .name = "threshold", .get = &core_get_threshold },
     .{},
 };
 var logger_getset = [_]py.GetSetDef{
-    .{ .name = "_core", .get = &logger.get_core },
+    .{ .name = "_dispatcher", .get = &logger.get_dispatcher },
     .{ .name = "_bound", .get = &logger.get_bound },
     .{ .name = "_options", .get = &logger.get_options },
     .{},
@@ -483,7 +484,9 @@ var interpreter: ?*anyopaque = null;
 
 /// Everything that lives as long as the process. False: a Python error is set.
 fn init_process() bool {
-    if (!py.init() or !otlp.init() or !context.ThreadCache.init()) return false;
+    if (!py.init() or !otlp.init() or !context.ThreadCache.init() or !scopes.init()) return false;
+    const now_ns: i64 = @intCast(clock.now_ns());
+    moment.start_ns = now_ns - @mod(now_ns, 1_000); // so that elapsed and time differ by whole microseconds
     for (&levels, 0..) |*level, i| shared.level_names[i] = py.PyUnicode_InternFromString(level.name) orelse return false;
     context.attr_set_type = make_type(AttrSet, .{
         .name = "otelbridge._native.AttrSet",
@@ -501,6 +504,42 @@ fn init_process() bool {
         .clear = @ptrCast(&core_clear),
         .methods = &core_methods,
         .getset = &core_getset,
+    }) orelse return false;
+    dispatcher.dispatcher_type = make_type(dispatcher.Dispatcher, .{
+        .name = "otelbridge._native.Dispatcher",
+        .new = @ptrCast(&dispatcher.new),
+        .dealloc = @ptrCast(&dispatcher.dealloc),
+        .traverse = @ptrCast(&dispatcher.traverse),
+        .clear = @ptrCast(&dispatcher.clear),
+        .methods = &dispatcher.methods,
+        .getset = &dispatcher.getset,
+        .flags = py.flag_basetype,
+    }) orelse return false;
+    events.event_type = make_type(events.Event, .{
+        .name = "otelbridge._native.Event",
+        .new = @ptrCast(&events.new),
+        .dealloc = @ptrCast(&events.dealloc),
+        .traverse = @ptrCast(&events.traverse),
+        .clear = @ptrCast(&events.clear),
+        .getset = &events.getset,
+    }) orelse return false;
+    layout.layout_type = make_type(layout.Layout, .{
+        .name = "otelbridge._native.Layout",
+        .new = @ptrCast(&layout.new),
+        .dealloc = @ptrCast(&layout.dealloc),
+        .traverse = @ptrCast(&layout.traverse),
+        .clear = @ptrCast(&layout.clear),
+        .methods = &layout.methods,
+    }) orelse return false;
+    scopes.scope_type = make_type(scopes.Scope, .{
+        .name = "otelbridge._native.Scope",
+        .new = @ptrCast(&scopes.new),
+        .dealloc = @ptrCast(&scopes.dealloc),
+        .traverse = @ptrCast(&scopes.traverse),
+        .clear = @ptrCast(&scopes.clear),
+        .methods = &scopes.methods,
+        .getset = &scopes.getset,
+        .flags = py.flag_basetype,
     }) orelse return false;
     logger_type = make_type(logger.Logger, .{
         .name = "otelbridge._native.LoggerBase",
@@ -526,7 +565,15 @@ fn module_exec(module: O) callconv(.c) c_int {
             "one has imported it already; import it in that one only");
         return -1;
     }
-    const types = .{ .AttrSet = context.attr_set_type, .Core = shared.core_type, .LoggerBase = logger_type };
+    const types = .{
+        .AttrSet = context.attr_set_type,
+        .Core = shared.core_type,
+        .Dispatcher = dispatcher.dispatcher_type,
+        .Event = events.event_type,
+        .Layout = layout.layout_type,
+        .LoggerBase = logger_type,
+        .Scope = scopes.scope_type,
+    };
     inline for (@typeInfo(@TypeOf(types)).@"struct".fields) |field| {
         const object: O = @ptrCast(@alignCast(@field(types, field.name).?));
         if (py.PyModule_AddObjectRef(module, field.name, object) < 0) return -1;

@@ -16,6 +16,10 @@ pub const MethodDef = extern struct {
     meth: ?*const anyopaque = null,
     flags: c_int = 0,
     doc: ?[*:0]const u8 = null,
+
+    pub fn method(name: [:0]const u8, function: *const anyopaque, flags: c_int) MethodDef {
+        return .{ .name = name, .meth = function, .flags = flags };
+    }
 };
 pub const ModuleDefBase = extern struct {
     ob_base: [@sizeOf(Object)]u8 align(@alignOf(usize)) = @splat(0),
@@ -78,6 +82,7 @@ pub const subclass_tuple: c_ulong = 1 << 26;
 pub const subclass_bytes: c_ulong = 1 << 27;
 pub const subclass_unicode: c_ulong = 1 << 28;
 pub const subclass_dict: c_ulong = 1 << 29;
+pub const subclass_type: c_ulong = 1 << 31;
 
 // Extern variables: only their addresses are used, but for the exceptions, which are pointers.
 pub extern var PyUnicode_Type: TypeObject;
@@ -94,6 +99,7 @@ pub extern var _Py_TrueStruct: Object;
 pub extern var _Py_FalseStruct: Object;
 pub extern var PyExc_Exception: O;
 pub extern var PyExc_ImportError: O;
+pub extern var PyExc_RuntimeError: O;
 pub extern var PyExc_TypeError: O;
 pub extern var PyExc_ValueError: O;
 
@@ -101,6 +107,7 @@ pub extern fn Py_IncRef(?O) void;
 pub extern fn Py_DecRef(?O) void;
 pub extern fn PyUnicode_AsUTF8AndSize(O, *isize) ?[*]const u8; // borrowed from the str
 pub extern fn PyUnicode_FromStringAndSize(?[*]const u8, isize) ?O;
+pub extern fn PyUnicode_DecodeUTF8([*]const u8, isize, ?[*:0]const u8) ?O;
 pub extern fn PyUnicode_AsEncodedString(O, [*:0]const u8, [*:0]const u8) ?O;
 pub extern fn PyUnicode_InternFromString([*:0]const u8) ?O;
 pub extern fn PyBytes_FromStringAndSize(?[*]const u8, isize) ?O;
@@ -117,6 +124,7 @@ pub extern fn PyFloat_AsDouble(O) f64;
 pub extern fn PyNumber_Index(O) ?O;
 pub extern fn PyIndex_Check(O) c_int;
 pub extern fn PyNumber_Rshift(O, O) ?O;
+pub extern fn PyNumber_ToBase(O, c_int) ?O;
 pub extern fn PyObject_Str(O) ?O;
 pub extern fn PyObject_Format(O, ?O) ?O;
 pub extern fn PyObject_IsTrue(O) c_int;
@@ -196,8 +204,25 @@ pub fn type_error(sentence: [*:0]const u8) ?O {
 pub fn boolean(value: bool) ?O {
     return new_ref(if (value) &_Py_TrueStruct else &_Py_FalseStruct);
 }
+/// A tuple of new references, which it takes over; null: one of them is, or memory is short.
+pub fn tuple(parts: []const ?O) ?O {
+    const result = if (has_null(parts)) null else PyTuple_New(@intCast(parts.len));
+    for (parts, 0..) |part, i| {
+        if (result) |made| _ = PyTuple_SetItem(made, @intCast(i), part.?) else Py_DecRef(part);
+    }
+    return result;
+}
+fn has_null(parts: []const ?O) bool {
+    for (parts) |part| if (part == null) return true;
+    return false;
+}
 pub inline fn has_flag(t: *TypeObject, flag: c_ulong) bool {
     return PyType_GetFlags(t) & flag != 0;
+}
+
+/// Whether `object` is a class derived from `base`.
+pub fn is_subclass(object: O, base: *TypeObject) bool {
+    return has_flag(type_of(object), subclass_type) and PyType_IsSubtype(@ptrCast(@alignCast(object)), base) != 0;
 }
 
 /// Release whatever `field` holds and leave null in it (Py_CLEAR: the field is emptied before any destructor runs).
@@ -232,9 +257,15 @@ pub const Fault = struct {
 // ---- exported by every CPython >= 3.11 but not part of the stable ABI: looked up once, with a slower public way.
 
 const ContextVarGet = *const fn (variable: O, default: ?O, out: *?O) callconv(.c) c_int;
+const ContextVarSet = *const fn (variable: O, value: O) callconv(.c) ?O;
+const ContextVarReset = *const fn (variable: O, token: O) callconv(.c) c_int;
 const FrameGetLasti = *const fn (frame: O) callconv(.c) c_int;
 var context_var_get_fast: ?ContextVarGet = null;
+var context_var_set_fast: ?ContextVarSet = null;
+var context_var_reset_fast: ?ContextVarReset = null;
 var frame_get_lasti_fast: ?FrameGetLasti = null;
+const Vectorcall = *const fn (callable: O, arguments: [*]const ?O, count: usize, names: ?O) callconv(.c) ?O;
+var vectorcall_fast: ?Vectorcall = null;
 var name_get: ?O = null;
 var name_lasti: ?O = null;
 /// "__name__", interned.
@@ -263,7 +294,10 @@ fn lookup(name: [*:0]const u8) ?*anyopaque {
 /// Call once, when the module is made. False: a Python error is set.
 pub fn init() bool {
     context_var_get_fast = @ptrCast(@alignCast(lookup("PyContextVar_Get")));
+    context_var_set_fast = @ptrCast(@alignCast(lookup("PyContextVar_Set")));
+    context_var_reset_fast = @ptrCast(@alignCast(lookup("PyContextVar_Reset")));
     frame_get_lasti_fast = @ptrCast(@alignCast(lookup("PyFrame_GetLasti")));
+    vectorcall_fast = @ptrCast(@alignCast(lookup("PyObject_Vectorcall")));
     name_get = PyUnicode_InternFromString("get") orelse return false;
     name_dunder_name = PyUnicode_InternFromString("__name__") orelse return false;
     name_lasti = PyUnicode_InternFromString("f_lasti") orelse return false;
@@ -292,6 +326,24 @@ pub noinline fn context_var_get_slow(variable: O) ?O {
     return value;
 }
 
+/// Set a ContextVar; the token that resets it, or null with a Python error.
+pub fn context_var_set(variable: O, value: O) ?O {
+    if (context_var_set_fast) |set| return set(variable, value);
+    return call_method(variable, "set", value);
+}
+/// False: a Python error is set.
+pub fn context_var_reset(variable: O, token: O) bool {
+    if (context_var_reset_fast) |reset| return reset(variable, token) >= 0;
+    const result = call_method(variable, "reset", token) orelse return false;
+    Py_DecRef(result);
+    return true;
+}
+fn call_method(object: O, name: [*:0]const u8, argument: O) ?O {
+    const method = PyObject_GetAttrString(object, name) orelse return null;
+    defer Py_DecRef(method);
+    return call_one(method, argument);
+}
+
 /// Whether `variable` is one that context_var_get can read (else it only has a method `get`).
 pub fn is_context_var(variable: O) bool {
     const get = context_var_get_fast orelse return false;
@@ -303,6 +355,18 @@ pub fn is_context_var(variable: O) bool {
     Py_DecRef(out);
     return true;
 }
+
+/// `callable(argument)`.
+pub inline fn call_one(callable: O, argument: O) ?O {
+    if (vectorcall_fast) |call| {
+        // The slot before the arguments is the callee's to use, if the count says so.
+        var vector = [_]?O{ null, argument };
+        return call(callable, vector[1..].ptr, 1 | vectorcall_offset, null);
+    }
+    const end: ?O = null;
+    return PyObject_CallFunctionObjArgs(callable, argument, end);
+}
+const vectorcall_offset = @as(usize, 1) << (@bitSizeOf(usize) - 1);
 
 /// Index of the frame's last instruction: with its code object, the identity of a call site.
 pub inline fn frame_lasti(frame: O) usize {

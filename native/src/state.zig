@@ -1,4 +1,4 @@
-//! What all loggers of a process share: levels, thresholds, counters, caches, and the records that wait.
+//! What all loggers of a process share: levels, counters, caches, and the records that wait.
 //! Only touched with the GIL.
 
 const std = @import("std");
@@ -9,6 +9,7 @@ const segment = @import("segment.zig");
 const site = @import("site.zig");
 const context = @import("context.zig");
 const fork = @import("fork.zig");
+const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const O = py.O;
 
 pub const Level = struct {
@@ -18,18 +19,26 @@ pub const Level = struct {
     /// Fields severity_number and severity_text, encoded.
     severity: []const u8,
 
-    fn init(comptime name: [:0]const u8, comptime method_name: [:0]const u8, no: i64, comptime severity: u8) Level {
-        const encoded = "\x10" ++ [_]u8{severity} ++ "\x1a" ++ [_]u8{name.len} ++ name;
-        return .{ .name = name, .method = method_name, .no = no, .severity = encoded };
+    /// Where it stands among our levels.
+    index: usize,
+
+    fn init(comptime index: usize, comptime name: [:0]const u8, comptime method: [:0]const u8, no: i64, comptime number: u8) Level {
+        const severity = "\x10" ++ [_]u8{number} ++ "\x1a" ++ [_]u8{name.len} ++ name;
+        return .{ .index = index, .name = name, .method = method, .no = no, .severity = severity };
     }
 };
 
 /// loguru's levels. Their numbers cannot be changed, so a disabled call compares two integers.
 pub const levels = [_]Level{
-    .init("TRACE", "trace", 5, 1),         .init("DEBUG", "debug", 10, 5),      .init("INFO", "info", 20, 9),
-    .init("SUCCESS", "success", 25, 10),   .init("WARNING", "warning", 30, 13), .init("ERROR", "error", 40, 17),
-    .init("CRITICAL", "critical", 50, 21),
+    .init(0, "TRACE", "trace", 5, 1),
+    .init(1, "DEBUG", "debug", 10, 5),
+    .init(2, "INFO", "info", 20, 9),
+    .init(3, "SUCCESS", "success", 25, 10),
+    .init(4, "WARNING", "warning", 30, 13),
+    .init(5, "ERROR", "error", 40, 17),
+    .init(6, "CRITICAL", "critical", 50, 21),
 };
+pub const level_count = levels.len;
 pub const level_error = &levels[5];
 pub const level_off = std.math.maxInt(i64);
 
@@ -37,22 +46,19 @@ pub const level_off = std.math.maxInt(i64);
 pub var level_names: [levels.len]?O = @splat(null);
 
 pub fn level_name(level: *const Level) O {
-    const index = (@intFromPtr(level) - @intFromPtr(&levels)) / @sizeOf(Level);
-    return level_names[index].?;
+    return level_names[level.index].?;
 }
 
 pub const Export = enum { off, on, shutdown };
 
 pub const State = struct {
     mode: Export = .off,
-    /// Numbers from which OTLP, any Python sink, and either of them want a record.
+    /// The level number from which OTLP wants a record.
     otlp_level: i64 = level_off,
-    sink_level: i64 = level_off,
-    threshold: i64 = level_off,
+    /// All dispatchers of this core, each linked to the next: their thresholds follow otlp_level.
+    dispatchers: ?*Dispatcher = null,
     format_raises: bool = false,
     limits: limits.Limits = .{},
-    /// Python's half of a call: dispatch(logger, level, message, args, kwargs, exception).
-    dispatch: ?O = null,
     /// ContextVar of the AttrSet that contextualize blocks set.
     context_var: ?O = null,
     wake: ?O = null,
@@ -68,8 +74,10 @@ pub const State = struct {
     sites: site.Cache = .{},
     fork: fork.Mark = .{},
 
-    pub fn set_threshold(state: *State) void {
-        state.threshold = @min(state.otlp_level, state.sink_level);
+    pub fn set_otlp_level(state: *State, level_no: i64) void {
+        state.otlp_level = level_no;
+        var next = state.dispatchers;
+        while (next) |dispatcher| : (next = dispatcher.next) dispatcher.set_threshold();
     }
 
     /// A forked child: what waits is its parent's to send, and there is no worker.

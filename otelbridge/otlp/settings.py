@@ -157,7 +157,6 @@ def _refuse_what_is_not_there_yet(arguments: Mapping[str, Any], env: Mapping[str
         raise ConfigError(msg)
     for argument, variable in (
         ("durability", "OTELBRIDGE_DURABILITY"),
-        ("redact", None),
         ("statsd", "OTELBRIDGE_STATSD"),
         ("statsd_prefix", "OTELBRIDGE_STATSD_PREFIX"),
         ("statsd_dialect", "OTELBRIDGE_STATSD_DIALECT"),

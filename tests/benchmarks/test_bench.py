@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_quick_run_prints_every_row() -> None:
     """`python -m benchmarks --quick` prints each row and each target, and no row of what is installed fails."""
-    expected = cases(io.StringIO(), io.BytesIO(), Receiver())
+    expected = cases(io.StringIO(), io.BytesIO(), Receiver(), Path())
 
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick"],

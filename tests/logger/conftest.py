@@ -10,10 +10,10 @@ from typing import Any
 import loguru
 import pytest
 
-from otelbridge import _logger
+from otelbridge import _native
 from otelbridge._logger import Logger, logger
 from otelbridge.record import Record
-from tests.native.conftest import Exporting, exporting
+from tests.native.conftest import Exporting, exporting, untouched
 
 __all__ = ["Both", "Exporting", "Lines", "both", "exporting", "lines"]
 
@@ -52,17 +52,8 @@ class Lines:
 @pytest.fixture
 def log() -> Iterator[Logger]:
     """The logger without any sink and with loguru's levels only; as it was afterwards."""
-    handlers, levels = _logger._handlers, _logger._levels
-    saved_handlers, saved_levels = handlers.active, dict(levels._by_name)
-    handlers.active = ()
-    _logger._apply_thresholds()
-    try:
+    with untouched(logger):
         yield logger
-    finally:
-        handlers.active = saved_handlers
-        levels._by_name.clear()
-        levels._by_name.update(saved_levels)
-        _logger._apply_thresholds()
 
 
 @pytest.fixture
@@ -111,10 +102,8 @@ def both(log: Logger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
     loguru.logger.remove()
     zone = MOMENT.tzinfo
     time_ns = int(MOMENT.timestamp()) * 1_000_000_000 + MOMENT.microsecond * 1000
-    monkeypatch.setattr(_logger, "now_ns", lambda: time_ns)
-    monkeypatch.setattr(
-        "otelbridge.text.time.localtime", lambda second: _LocalTime(datetime.fromtimestamp(second, zone))
-    )
+    monkeypatch.setattr("time.localtime", lambda second=None: _LocalTime(datetime.fromtimestamp(second or 0, zone)))
+    _native.set_clock(lambda: time_ns)
 
     def freeze(record: Any) -> None:
         record["time"] = record["time"].replace(
@@ -127,6 +116,7 @@ def both(log: Logger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
     try:
         yield Both(log)
     finally:
+        _native.set_clock(None)
         loguru.logger.remove()
         loguru.logger.configure(patcher=lambda record: None)
 

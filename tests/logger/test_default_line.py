@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from otelbridge.dispatch import DEFAULT_FORMAT
+from otelbridge.defaults import LINE as DEFAULT_FORMAT
 from tests.logger.conftest import MOMENT, Both
 
 TIME = re.compile(r"^(\x1b\[32m)?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}(?=\x1b| )", re.MULTILINE)

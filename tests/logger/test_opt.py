@@ -77,7 +77,8 @@ def test_builtin_exception_has_no_module(exporting: Exporting) -> None:
 
 
 @pytest.mark.covers("1.1")
-def test_exception_reaches_the_sinks(both: Both) -> None:
+@pytest.mark.parametrize("backtrace", [True, False])
+def test_exception_reaches_the_sinks(both: Both, backtrace: bool) -> None:
     """
     A sink's line ends with the traceback, and its record has the exception, as in loguru.
     """
@@ -88,12 +89,7 @@ def test_exception_reaches_the_sinks(both: Both) -> None:
         except OwnError:
             log.exception("text")
 
-    ours, theirs = Lines(), Lines()
-    mine_logger, their_logger = both.loggers
-    mine_logger.add(ours, format="{level} {message}")
-    their_logger.add(theirs, format="{level} {message}", backtrace=False, diagnose=False)
-    call(mine_logger)
-    call(their_logger)
+    ours, theirs = both.lines(call, format="{level} {message}", backtrace=backtrace, diagnose=False)
 
     assert ours.text == theirs.text
     mine, other = ours.record["exception"], theirs.record["exception"]
@@ -114,7 +110,7 @@ def test_no_exception_is_none(both: Both, value: Any) -> None:
     assert ours.texts == theirs.texts == ["text\n"]
 
 
-@pytest.mark.parametrize("value", [True, 1, "text", ValueError, object(), (1, 2), ("a", "b", None), (None, None, None)])
+@pytest.mark.parametrize("value", [True, 1, "text", ValueError, object(), ("a", "b", None), (None, None, None)])
 @pytest.mark.parametrize("name", ["info", "exception"])
 def test_no_exception_to_add_hurts_nobody(exporting: Exporting, lines: Lines, value: Any, name: str) -> None:
     """
@@ -126,6 +122,19 @@ def test_no_exception_to_add_hurts_nobody(exporting: Exporting, lines: Lines, va
     assert record.body.string_value == "text"
     assert not any(key.startswith("exception.") for key in attributes_of(record))
     assert len(lines.records) == 1
+
+
+@pytest.mark.parametrize("value", [(1,), (1, 2), (1, 2, 3, 4)])
+def test_exc_info_of_another_length_is_a_value_error(both: Both, value: Any) -> None:
+    """
+    A tuple that is no exc_info raises loguru's type of error.
+    """
+    for log in both.loggers:
+        log.add(lambda _: None)
+
+    ours, theirs = both.errors(lambda log: log.opt(exception=value).info("text"))
+
+    assert ours is theirs is ValueError
 
 
 def test_exception_that_cannot_be_shown_is_named(exporting: Exporting, lines: Lines) -> None:

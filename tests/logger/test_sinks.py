@@ -69,7 +69,7 @@ def test_ids_count_up_and_are_never_used_again(log: Logger) -> None:
     third = log.add(lambda _: None)
 
     assert first < second < third
-    with pytest.raises(ValueError, match=f"there is no handler with id {second}; those that exist: "):
+    with pytest.raises(ValueError, match=f"There is no existing handler with id {second}; those that exist: "):
         log.remove(second)
 
 
@@ -91,17 +91,20 @@ def test_remove_without_id_removes_all_sinks_but_not_otlp(exporting: Exporting, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"sink": 5}, "sink must be a stream (an object with a write method) or a callable, got 5"),
-        ({"level": "NOPE"}, "level 'NOPE' does not exist; those that do: TRACE, DEBUG, INFO"),
-        ({"level": -1}, "level must be a name or a number from 0 on, got -1"),
+        ({"sink": 5}, "sink must be a path, a stream (an object with a write method), a callable, a coroutine"),
+        ({"level": "NOPE"}, "Level 'NOPE' does not exist; those that do: TRACE, DEBUG, INFO"),
+        ({"level": -1}, "level must be a name or a positive integer, got -1"),
         ({"level": None}, "level must be a str or an int, got None"),
         ({"level": 5.5}, "level must be a str or an int, got 5.5"),
         ({"format": 5}, "format must be a str or a callable(record), got 5"),
-        ({"format": "<nope>x</nope>"}, "markup must use known colour tags, got <nope> in '<nope>x</nope>'"),
-        ({"format": "<red>"}, "markup must close every tag, got <red> left open in '<red>'"),
-        ({"format": "</red>"}, "markup must close its tags in the reverse order of opening, got </red> in '</red>'"),
-        ({"format": "<red><b></red></b>"}, "markup must close its tags in the reverse order of opening, got </red>"),
-        ({"filter": 5}, "filter must be a callable(record) or None, got 5"),
+        (
+            {"format": "<nope>x</nope>"},
+            "format '<nope>x</nope>' cannot be used: markup must use known colour tags, got",
+        ),
+        ({"format": "<red>"}, "markup must close every tag, got <red> left open"),
+        ({"format": "</red>"}, "markup must open a tag before closing it, got </red> where none is open"),
+        ({"format": "<red><b></red></b>"}, "markup must close the last tag first, got </red> where <b> is open"),
+        ({"filter": 5}, "filter must be a callable(record), a str, a dict or None, got 5"),
         ({"nope": 1}, "add() got an unexpected keyword argument 'nope'"),
     ],
 )
@@ -139,7 +142,7 @@ def test_filter_decides_by_the_record(log: Logger) -> None:
     A sink sees the records for which its filter returns something true.
     """
     kept = Lines()
-    log.add(kept, filter=lambda record: record["extra"].get("keep"), format="{message}")  # type: ignore[arg-type,return-value]
+    log.add(kept, filter=lambda record: record["extra"].get("keep"), format="{message}")
 
     log.info("no")
     log.info("yes", keep=True)
@@ -251,7 +254,7 @@ def test_sink_that_logs_does_not_hang(exporting: Exporting, stderr: Callable[[],
     for number in numbers:
         log.remove(number)
 
-    assert "a sink logged to its own handler" in stderr()
+    assert "deadlock avoided" in stderr()
     assert sorted(other.messages()) == ["from inside", "from outside"]
     assert len(exporting.take()) == 2
 
@@ -263,7 +266,7 @@ def test_sink_that_logs_raises_when_asked(log: Logger) -> None:
     """
     log.add(lambda _: log.info("from inside"), catch=False)
 
-    with pytest.raises(RuntimeError, match="would go on for ever"):
+    with pytest.raises(RuntimeError, match="deadlock avoided"):
         log.info("from outside")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from otelbridge import context
+from otelbridge._family import Activation
 from otelbridge._logger import Logger, core, logger
+from otelbridge.levels import Levels
 from tests.native.oracle import wire_records
 
 SIZE = 64 << 20
@@ -34,23 +37,39 @@ class Exporting:
         return sum(core.counters()[3:])
 
 
+@contextmanager
+def untouched(log: Logger) -> Iterator[None]:
+    """Inside, the logger has no sink, loguru's levels only, and nothing configured; afterwards it is as it was."""
+    family = log._family
+    saved = dict(family._state())
+    plain = {"handlers": (), "levels": Levels(), "activation": Activation(), "extra": {}, "patcher": None}
+    family._restore({**saved, **plain})
+    try:
+        yield
+    finally:
+        for handler in family.handlers.active:
+            handler.stop()
+        family.holds.end(None)
+        family._restore(saved)
+
+
 @pytest.fixture
 def exporting() -> Iterator[Exporting]:
     """No Python sink, everything encoded; as it was afterwards."""
-    from otelbridge import _logger
+    with untouched(logger):
+        yield from encoding()
 
-    saved, _logger._handlers.active = _logger._handlers.active, ()
+
+def encoding() -> Iterator[Exporting]:
+    """Everything is encoded, for the test to take."""
     core.after_fork()
     core.set_wake(None, 1 << 40, 1 << 40)
     core.set_limits(128, 0)
     core.set_export("on", 0, SIZE)
     context.attach(core)
-    _logger._apply_thresholds()
     try:
         yield Exporting()
     finally:
         core.set_export("off", 0, SIZE)
         core.set_limits(128, 0)
         core.after_fork()
-        _logger._handlers.active = saved
-        _logger._apply_thresholds()

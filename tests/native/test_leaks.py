@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otelbridge._native import AttrSet, Core, LoggerBase
+from otelbridge._native import AttrSet, Core, Dispatcher, Event, LoggerBase
 from tests.native.conftest import Exporting
+from tests.native.families import LEVELS, Family
 from tests.native.oracle import Named, Raising, Text, cyclic
 
 TRACER = TracerProvider().get_tracer("test")
@@ -35,7 +36,23 @@ class Calls:
         """Objects that a call must not keep."""
         own = [self.text, self.template, self.name, self.number, self.huge, self.pair, self.map, self.odd, self.raising]
         own += [self.subclass, self.loop, self.bound, self.error, self.exporting.core, self.log, type(self.log)]
-        return [*own, None, True, False, AttrSet, Core, LoggerBase, str, int, dict, tuple, ValueError, RecursionError]
+        return [
+            *own,
+            None,
+            True,
+            False,
+            AttrSet,
+            Core,
+            Dispatcher,
+            Event,
+            LoggerBase,
+            str,
+            int,
+            dict,
+            tuple,
+            ValueError,
+            RecursionError,
+        ]
 
     def run(self, rounds: int) -> None:
         """About 25 calls a round."""
@@ -98,6 +115,59 @@ def test_references_and_memory_are_flat(exporting: Exporting) -> None:
         if abs(after - before) > 1000
     }
     assert grown == {}
+    assert resident_size() - resident_before < 6 << 20
+
+
+@pytest.mark.timeout(120)
+def test_events_and_settings_are_flat() -> None:
+    """
+    The same of calls that become events, of their attributes, and of a dispatcher's settings.
+    """
+    family = Family()
+    family.encode()
+    value, template, odd, shared = "".join(("va", "lue")), "".join(("{} ", "{name}")), Named("shown"), {"k": [1]}
+    counted: list[Any] = [value, template, odd, shared, *LEVELS, Event, None, True, dict, tuple, family.dispatcher]
+
+    def run(rounds: int) -> None:
+        for i in range(rounds):
+            family.dispatcher.set_extra(AttrSet({"e": shared}))
+            family.dispatcher.set_levels(LEVELS)
+            family.dispatcher.set_activation({__name__: True} if i % 2 else {}, lambda _: True)
+            family.log.info("plain")
+            family.log.info(template, value, name=odd)
+            family.log.info(template, f"{i}", name="x\ny")
+            family.log.info("{missing}", 1, x=Raising())
+            family.context.set(AttrSet({"c": value}, (), i.to_bytes(16, "big"), None))
+            for event in family.events:
+                event.extra[value] = event
+                assert event.record["message"]
+                assert event.thread_name
+                event.extra, event.shown, event.exception = {}, value, (None, odd, None)  # type: ignore[assignment]
+                assert [event.time_ns, event.elapsed_ns, event.level, event.site, event.ids]
+                for name in ("message", "extra"):
+                    try:
+                        setattr(event, name, i)
+                    except TypeError:
+                        continue
+            for wrong in ((), (family.dispatcher, 1, 2, 3, 4, 5, 6, 7)):
+                try:
+                    Event(*wrong)
+                except TypeError:
+                    continue
+            family.events.clear()
+            family.calls.clear()
+            family.take()
+
+    run(2000)
+    gc.collect()
+    resident_before = resident_size()
+    before = [sys.getrefcount(each) for each in counted]
+
+    run(8000)
+
+    gc.collect()
+    after = [sys.getrefcount(each) for each in counted]
+    assert [a - b for a, b in zip(after, before, strict=True) if abs(a - b) > 500] == []
     assert resident_size() - resident_before < 6 << 20
 
 

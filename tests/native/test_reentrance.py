@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from otelbridge._native import Dispatcher, Event, LoggerBase
+from otelbridge.text.layout import compile_layout
 from tests.native.conftest import Exporting
+from tests.native.families import LEVELS, Family
 from tests.native.oracle import attributes_of, parse
 
 
@@ -262,3 +265,53 @@ def test_interrupt_while_a_value_is_encoded(exporting: Exporting, error: type[Ba
     record, after = (parse(data) for data in exporting.take())
     assert attributes_of(record)["last"] == 1
     assert after.body.string_value == "after"
+
+
+@pytest.mark.usefixtures("restless")
+def test_threads_whose_arguments_and_sinks_log() -> None:
+    """
+    8 threads whose arguments and sinks log while calls are under way: each event has its own call's values, and each
+    is rendered whole.
+    """
+    layout = compile_layout("{message} {thread.name} {extra}", sanitize=True)
+    assert layout is not None
+    lines: list[tuple[Event, str]] = []
+
+    def deliver(event: Event) -> None:
+        if event.level.name == "INFO":
+            log.debug("sink of {}", event.message, who=event.extra["who"])
+        text = layout.render(event, "")
+        assert text is not None
+        lines.append((event, text))
+
+    family = Family()
+    family.encode()
+    dispatcher = Dispatcher(family.core, print, deliver)
+    dispatcher.set_levels(LEVELS)
+    dispatcher.set_sink_level(0)
+    log = LoggerBase(dispatcher)
+
+    class Talks:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __format__(self, spec: str) -> str:
+            log.trace("format {}", self.number, who=self.number)
+            return str(self.number)
+
+        def __repr__(self) -> str:
+            return str(self.number)
+
+    def work(number: int) -> None:
+        for _ in range(300):
+            log.info("call {}", Talks(number), who=Talks(number))
+
+    in_threads(8, work)
+
+    assert len(lines) == 8 * 300 * 3
+    assert len(family.take()) == len(lines)
+    for event, text in lines:
+        number = str(event.extra["who"])
+        assert event.message.split()[-1] == number
+        assert event.thread_name.startswith(f"worker-{number}")
+        assert text == f"{event.message} {event.thread_name} {event.extra}"

@@ -141,7 +141,6 @@ def test_user_level() -> None:
         ({}, {"statsd": "udp://h"}, "statsd is not supported by this version yet"),
         ({"OTELBRIDGE_STATSD_DIALECT": "influx"}, {}, "OTELBRIDGE_STATSD_DIALECT is not supported by this version"),
         ({"OTELBRIDGE_DURABILITY": "power"}, {}, "OTELBRIDGE_DURABILITY is not supported by this version yet"),
-        ({}, {"redact": ["password"]}, "redact is not supported by this version yet"),
     ],
 )
 def test_refused(env: dict[str, str], arguments: dict[str, Any], sentence: str) -> None:

@@ -1,0 +1,1 @@
+"""One module per host that otelbridge plugs into."""

@@ -1,0 +1,1 @@
+"""Sinks, and the programs, threads and processes that log to them."""

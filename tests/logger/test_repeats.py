@@ -1,0 +1,72 @@
+"""opt(once=True), opt(every=n): a place in the code that says the same again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otelbridge._logger import Logger
+from tests.logger.conftest import Exporting, Lines
+from tests.native.oracle import attributes_of, parse
+
+
+def test_once(log: Logger, lines: Lines) -> None:
+    """
+    A place says its message once, whatever the arguments; another place says its own.
+    """
+    for i in range(5):
+        log.opt(once=True).warning("deprecated {}", i)
+    log.opt(once=True).warning("deprecated {}", "elsewhere")
+
+    assert lines.messages() == ["deprecated 0", "deprecated elsewhere"]
+
+
+def test_every(log: Logger, lines: Lines) -> None:
+    """
+    Of each n calls the first goes out, and says how many were left out since the last.
+    """
+    for i in range(7):
+        log.opt(every=3).info("item {}", i)
+
+    assert lines.messages() == ["item 0", "item 3", "item 6"]
+    assert [record["extra"] for record in lines.records] == [{}, {"suppressed_count": 2}, {"suppressed_count": 2}]
+
+
+def test_suppressed_count_is_on_the_wire(exporting: Exporting) -> None:
+    """
+    OTLP gets the same records, with the count as an attribute.
+    """
+    for i in range(3):
+        exporting.logger.opt(every=2).info("item {}", i)
+
+    records = [parse(data) for data in exporting.take()]
+    assert [record.body.string_value for record in records] == ["item 0", "item 2"]
+    assert attributes_of(records[1])["suppressed_count"] == 1
+
+
+def test_calls_below_the_level_do_not_count(log: Logger) -> None:
+    """
+    A call that nobody wants is not the one that was said.
+    """
+    kept = Lines()
+    for level in ("ERROR", "DEBUG"):
+        number = log.add(kept, level=level, format="{message}")
+        for _ in range(2):
+            say(log)
+        log.remove(number)
+
+    assert kept.messages() == ["here"]
+
+
+def say(log: Logger) -> None:
+    log.opt(once=True).info("here")
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
+def test_mistakes_raise(log: Logger, every: Any) -> None:
+    """
+    The number must be a whole number from 1 on.
+    """
+    with pytest.raises(ValueError, match="every must be an int from 1 on"):
+        log.opt(every=every)
