@@ -17,26 +17,22 @@ class SinkErrors:
 
     def __init__(self, handler_id: int) -> None:
         self._handler_id = handler_id
-        self._in_row = 0
+        # Records lost since the last that could be written, and in all.
+        self.in_row = 0
         self.count = 0
 
     def tell(self, record: Record | None) -> None:
         """Count the exception being handled, and report it if it is news."""
         self.count += 1
-        self._in_row += 1
-        if self._in_row == 1 or strict():
+        self.in_row += 1
+        if self.in_row == 1 or strict():
             _write(self._report(record))
 
     def over(self) -> None:
         """A record was written: if others were lost before, say how many."""
-        lost, self._in_row = self._in_row, 0
+        lost, self.in_row = self.in_row, 0
         if lost > 1 and not strict():
             _write(f"otelbridge: handler #{self._handler_id} works again; it could not write {lost} records\n")
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last record could not be written."""
-        return self._in_row > 0
 
     def _report(self, record: Record | None) -> str:
         import traceback

@@ -69,7 +69,14 @@ class Handler:
         self._catch = catch
         self._background = background
         self._stopped = False
+        self._bind()
         self.renew_lock()
+
+    def _bind(self) -> None:
+        """What each record needs, at hand."""
+        self._render = self.renderer.render
+        self._sink_write = self.sink.write
+        self._write = self._write_now if self._background is None else self._write_later
 
     def renew_lock(self) -> None:
         """A lock of this process: in a forked child the old one may be held by a thread that is gone."""
@@ -84,7 +91,7 @@ class Handler:
         try:
             if self._filter is not None and not self._filter(event):
                 return
-            self._write(make_message(self.renderer.render(event), event))
+            self._write(make_message(self._render(event), event))
         except Exception:
             self._fail(event)
             if not self._catch:
@@ -101,13 +108,7 @@ class Handler:
             if not self._catch:
                 raise
 
-    def _write(self, message: Message) -> None:
-        background = self._background
-        if background is not None:
-            if not self._stopped:
-                background.put(message)
-                self.count += 1
-            return
+    def _write_now(self, message: Message) -> None:
         with self._lock:
             if self._is_writing:
                 raise RuntimeError(_REUSED)
@@ -115,12 +116,18 @@ class Handler:
                 return
             self._is_writing = True
             try:
-                self.sink.write(message)
+                self._sink_write(message)
             finally:
                 self._is_writing = False
             self.count += 1
-        if self.errors.is_failing:
+        if self.errors.in_row:
             self.errors.over()
+
+    def _write_later(self, message: Message) -> None:
+        if not self._stopped:
+            assert self._background is not None  # then it would be the other one
+            self._background.put(message)
+            self.count += 1
 
     def _fail(self, event: Event) -> None:
         if self._catch:
@@ -203,14 +210,15 @@ class Handler:
             renew()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_lock"], state["_is_writing"]
+        own = ("_lock", "_is_writing", "_render", "_sink_write", "_write")
+        state = {name: value for name, value in self.__dict__.items() if name not in own}
         if self._background is not None:
             state["sink"] = _ParentsSink(repr(self.sink))  # the parent process writes
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._bind()
         self.renew_lock()
 
     def __repr__(self) -> str:

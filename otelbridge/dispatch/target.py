@@ -44,17 +44,13 @@ class CallableSink:
     """Calls a function with each message."""
 
     def __init__(self, function: Callable[[Message], object]) -> None:
-        self._function = function
-
-    def write(self, message: Message) -> None:
-        """Call the function."""
-        self._function(message)
+        self.write = function
 
     def stop(self) -> None:
         """A function has nothing to stop."""
 
     def __repr__(self) -> str:
-        return getattr(self._function, "__name__", None) or repr(self._function)
+        return getattr(self.write, "__name__", None) or repr(self.write)
 
 
 def make_target(target: object, options: dict[str, Any], on_error: Callable[[Message | None], object]) -> Target:

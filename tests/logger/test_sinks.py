@@ -58,6 +58,26 @@ def test_callable_gets_a_str_with_its_record(log: Logger) -> None:
     assert message.record["message"] == "text"  # type: ignore[attr-defined]
 
 
+@pytest.mark.covers("1.5")
+def test_stream_that_can_be_awaited_is_a_stream(both: Both) -> None:
+    """
+    An object with `write` is a stream, also if calling it would make a coroutine, as in loguru.
+    """
+
+    class Stream(io.StringIO):
+        async def __call__(self, message: str) -> None:
+            raise AssertionError("called")
+
+    texts = []
+    for log in both.loggers:
+        stream = Stream()
+        log.add(stream, format="{message}")
+        log.info("text")
+        texts.append(stream.getvalue())
+
+    assert texts == ["text\n"] * 2
+
+
 @pytest.mark.covers("1.6")
 def test_ids_count_up_and_are_never_used_again(log: Logger) -> None:
     """
