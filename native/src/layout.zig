@@ -9,6 +9,7 @@ const clock = @import("clock.zig");
 const otlp = @import("otlp.zig");
 const json = @import("json.zig");
 const jsontext = @import("jsontext.zig");
+const breaks = @import("breaks.zig");
 const controls = @import("controls.zig");
 const moment = @import("moment.zig");
 const severity = @import("severity.zig");
@@ -398,7 +399,9 @@ fn item_int(tuple: ?O, index: isize) Error!i64 {
 
 fn put_text(w: *Writer, op: *const Op, sanitize: bool, text: []const u8) Error!void {
     if (op.as_json) return jsontext.put_string(w, text);
-    if (sanitize and !controls.has_none(text)) return error.Unable;
+    // A message may break its lines itself; what else stands in a line may not.
+    if (sanitize and (!controls.has_none(text) or (op.kind != .message and breaks.count(text).breaks > 0)))
+        return error.Unable;
     if (op.width == 0) return w.raw(text);
     return put_padded(w, op, text, '<');
 }

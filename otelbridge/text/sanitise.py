@@ -54,7 +54,7 @@ def _spell(match: re.Match[str]) -> str:
 
 
 class Inert:
-    """Stands for a value in a format string: whatever `{value[key].attribute!r:spec}` makes of it comes out inert."""
+    """Stands for a value in a format string: whatever `{value[key].attribute!r:spec}` makes of it comes out inert, on one line."""
 
     __slots__ = ("_value",)
     _value: object
@@ -70,13 +70,13 @@ class Inert:
         return Inert(getattr(_value_of(self), name))
 
     def __format__(self, spec: str) -> str:
-        return inert(format(_value_of(self), spec))
+        return escape_breaks(format(_value_of(self), spec))
 
     def __str__(self) -> str:
-        return inert(str(_value_of(self)))
+        return escape_breaks(str(_value_of(self)))
 
     def __repr__(self) -> str:
-        return inert(repr(_value_of(self)))
+        return escape_breaks(repr(_value_of(self)))
 
 
 _VALUE = Inert.__dict__["_value"]
