@@ -541,7 +541,8 @@ def _patched_site(event: Event, site: CallSite | None) -> CallSite | None:
         name, function, line, path = record["name"], record["function"], record["line"], record["file"].path
         if (name, function, line, path) == site[:4]:
             return site
-        return name, str(function), int(line), str(path), str(function)
+        own = site[4].removeprefix(f"{site[0]}.") if function == site[1] else str(function)
+        return name, str(function), int(line), str(path), own if name is None else f"{name}.{own}"
     except Exception:  # as above
         return site
 

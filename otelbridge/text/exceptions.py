@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from otelbridge.text.highlight import highlight
@@ -94,6 +95,33 @@ class _Link(NamedTuple):
     sentence: str
 
 
+class _Walk:
+    """The way through the exceptions of one text: none is a cause twice, and it has an end."""
+
+    def __init__(self) -> None:
+        self.left = _EXCEPTIONS_MAX
+        self._seen: set[int] = set()
+
+    def links(self, value: BaseException, tb: TracebackType | None) -> list[_Link]:
+        """The exception and those it comes from, the oldest first."""
+        links = [_Link(value, tb, "")]
+        self._seen.add(id(value))
+        self.left -= 1
+        while self.left > 0 and (link := self._before(links[-1].value)):
+            links.append(link)
+            self._seen.add(id(link.value))
+            self.left -= 1
+        return links[::-1]
+
+    def _before(self, value: BaseException) -> _Link | None:
+        cause, context = value.__cause__, value.__context__
+        if cause is not None and id(cause) not in self._seen:
+            return _Link(cause, cause.__traceback__, _CAUSE)
+        if context is not None and id(context) not in self._seen and not value.__suppress_context__:
+            return _Link(context, context.__traceback__, _CONTEXT)
+        return None
+
+
 class ExceptionText:
     """Writes exceptions as loguru 0.7.3 does (features.md 1.4: `colorize`, `backtrace`, `diagnose`).
 
@@ -132,24 +160,23 @@ class ExceptionText:
         try:
             if exception.value is None:
                 return self._error_line("NoneType: None\n")
-            return "".join(self._chain(exception.value, exception.traceback, 0, set(), from_decorator))
+            return "".join(self._chain(exception.value, exception.traceback, 0, _Walk(), from_decorator))
         except Exception:
             return safe_render(exception)
 
     def _chain(
-        self, value: BaseException, tb: TracebackType | None, depth: int, seen: set[int], from_decorator: bool = False
+        self, value: BaseException, tb: TracebackType | None, depth: int, walk: _Walk, from_decorator: bool = False
     ) -> Iterator[str]:
         """An exception after its causes, the oldest first. depth: of the groups around it."""
-        links = _links(value, tb, seen)
-        for link in links:
+        for link in walk.links(value, tb):
             is_first = depth == 0 and link.value is value
-            yield from self._exception(link, depth, seen, is_first=is_first, from_decorator=from_decorator)
+            yield from self._exception(link, depth, walk, is_first=is_first, from_decorator=from_decorator)
             if link.sentence:
                 space = "\n\n" if self._diagnose else "\n"
                 yield _within(f"{space}{self._paint(_BOLD, link.sentence)}\n{space}", depth)
 
     def _exception(
-        self, link: _Link, depth: int, seen: set[int], *, is_first: bool, from_decorator: bool
+        self, link: _Link, depth: int, walk: _Walk, *, is_first: bool, from_decorator: bool
     ) -> Iterator[str]:
         """Traceback, error and, of a group, its members; inside or at a group with a margin."""
         value = link.value
@@ -162,7 +189,7 @@ class ExceptionText:
             yield text if group is None or depth else text.replace("|", "+", 1)
         yield _within("".join([*self._frames(places), *self._error(value, places)]), margin)
         if group is not None:
-            yield from self._members(group, margin, seen)
+            yield from self._members(group, margin, walk)
 
     # Frames
 
@@ -172,8 +199,8 @@ class ExceptionText:
         if tb is None:
             return places
         if is_first and (self._backtrace or from_decorator):
-            callers = [_Place(frame, frame.f_lineno) for frame in self._callers(tb.tb_frame)]
-            places = callers[::-1] if self._backtrace else callers[:1]
+            callers = islice(self._callers(tb.tb_frame), None if self._backtrace else 1)
+            places = [_Place(frame, frame.f_lineno) for frame in callers][::-1]
         catching = len(places) - 1 if from_decorator else len(places)
         step: TracebackType | None = tb
         while step is not None:
@@ -277,7 +304,7 @@ class ExceptionText:
 
     # Groups
 
-    def _members(self, group: ExceptionGroup[Exception], depth: int, seen: set[int]) -> Iterator[str]:
+    def _members(self, group: ExceptionGroup[Exception], depth: int, walk: _Walk) -> Iterator[str]:
         indent = "  " * depth
         members = group.exceptions
         is_deepest = depth >= _GROUP_DEPTH_MAX
@@ -288,30 +315,15 @@ class ExceptionText:
                 yield _within(f"and {len(members) - i} more exceptions\n", depth + 1)
             elif is_deepest:
                 yield _within(f"... (max_group_depth is {_GROUP_DEPTH_MAX})\n", depth + 1)
+            elif walk.left <= 0:
+                yield _within(f"... (more than {_EXCEPTIONS_MAX} exceptions)\n", depth + 1)
             else:
-                yield from self._chain(member, member.__traceback__, depth + 1, seen)
+                yield from self._chain(member, member.__traceback__, depth + 1, walk)
         if is_deepest or not isinstance(members[: _GROUP_WIDTH_MAX + 1][-1], ExceptionGroup):  # its end would do
             yield f"{indent}  +{'-' * (_TITLE_WIDTH + 1)}\n"
 
     def _paint(self, color: str, text: str) -> str:
         return f"{color}{text}{_RESET}" if self._colorize else text
-
-
-def _links(value: BaseException, tb: TracebackType | None, seen: set[int]) -> list[_Link]:
-    """The exception and those it comes from, the oldest first; none twice."""
-    links = [_Link(value, tb, "")]
-    seen.add(id(value))
-    while True:
-        newest = links[-1].value
-        cause, context = newest.__cause__, newest.__context__
-        if cause is not None and id(cause) not in seen:
-            previous, sentence = cause, _CAUSE
-        elif context is not None and id(context) not in seen and not newest.__suppress_context__:
-            previous, sentence = context, _CONTEXT
-        else:
-            return links[::-1]
-        seen.add(id(previous))
-        links.append(_Link(previous, previous.__traceback__, sentence))
 
 
 def _described(value: BaseException) -> tuple[list[str], str, list[str]]:

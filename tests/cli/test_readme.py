@@ -72,14 +72,17 @@ def test_other_blocks_run_as_shown(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        lines = lines_of(store, 6)
+        lines = lines_of(store, 7)
 
     assert (lines[0].body, lines[0].attributes["id"], lines[0].attributes["ms"]) == ("Job 7 took 12 ms", 7, 12)
     assert lines[1].attributes["region"] == "eu"
     assert lines[2].attributes["exception.type"] == "ValueError"
-    assert [line.trace_id for line in lines[3:]] == [TRACE_ID, TRACE_ID, ""]
-    assert lines[3].attributes["user"] == "ada"
-    assert lines[5].attributes["trace_id"] == "xyz-789"
+    assert (lines[3].attributes["order"], len(lines[3].trace_id)) == (7, 32)
+    assert "Asking the bank" in (tmp_path / "app.log").read_text("utf-8")
+    assert "Asking the bank" in (tmp_path / "app.json").read_text("utf-8")
+    assert [line.trace_id for line in lines[4:]] == [TRACE_ID, TRACE_ID, ""]
+    assert lines[4].attributes["user"] == "ada"
+    assert lines[6].attributes["trace_id"] == "xyz-789"
 
 
 def test_commands_exist() -> None:
