@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,7 +69,7 @@ class Catcher:
 
     def __call__(self, function: Any) -> Any:
         """Decorate a function, coroutine function, generator function or async generator function."""
-        if inspect.isclass(function):
+        if isinstance(function, type):
             msg = f"catch() must decorate a function, got the class {function.__name__!r}; decorate its methods"
             raise TypeError(msg)
         guard = Catcher(self._logger, self._settings, from_decorator=True)
@@ -114,6 +113,8 @@ class Catcher:
 
 
 def _guarded(function: Any, guard: Catcher, default: Any) -> Any:
+    import inspect
+
     if inspect.iscoroutinefunction(function):
 
         async def catch_coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -187,6 +188,6 @@ class _passing:  # noqa: N801 -- reads as the statement it is
 def make_catcher(logger: Any, settings: Settings) -> Any:
     """A Catcher; for `@logger.catch` without parentheses, the decorated function."""
     exception: Any = settings.exception
-    if callable(exception) and not (inspect.isclass(exception) and issubclass(exception, BaseException)):
+    if callable(exception) and not (isinstance(exception, type) and issubclass(exception, BaseException)):
         return Catcher(logger, settings._replace(exception=Exception))(exception)
     return Catcher(logger, settings)

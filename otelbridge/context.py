@@ -8,7 +8,6 @@ opentelemetry's API only when an id is given, and never its SDK.
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -88,6 +87,8 @@ class Contextualized(Scope):
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate: the values surround each call; a generator has them while it runs, its consumer never."""
+        import inspect
+
         values = self.values
         wrapper: Callable[..., Any]
         if inspect.isasyncgenfunction(function):

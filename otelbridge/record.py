@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import time
 from datetime import timedelta
@@ -90,6 +89,8 @@ class RecordException(NamedTuple):
     traceback: TracebackType | None
 
     def __reduce__(self) -> tuple[Any, ...]:
+        import pickle
+
         try:
             pickle.dumps(self.value)
         except Exception:  # whatever the value's own code raises

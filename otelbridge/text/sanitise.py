@@ -54,7 +54,7 @@ def _spell(match: re.Match[str]) -> str:
 
 
 class Inert:
-    """Stands for a value in a format string: whatever `{value[key].attribute!r:spec}` makes of it comes out inert, on one line."""
+    """Stands for a value in a format: whatever `{value[key].attribute!r:spec}` makes of it is inert, and one line."""
 
     __slots__ = ("_value",)
     _value: object

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +10,8 @@ if TYPE_CHECKING:
 
 def render(exception: RecordException) -> str:
     """The traceback as Python prints it, ending in a newline."""
+    import traceback
+
     return "".join(traceback.format_exception(exception.type, exception.value, exception.traceback))
 
 
