@@ -288,7 +288,10 @@ def _process(statement: str) -> Contestant:
     """A whole interpreter; without a sink, as loguru's default one would be the same for all."""
     subprocess = importlib.import_module("subprocess")
     command = [sys.executable, "-c", statement]
-    return Contestant(statement, "run(command, check=True)", {"run": subprocess.run, "command": command})
+    # With bytecode at hand, as everywhere but where it is switched off.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    names = {"run": subprocess.run, "command": command, "env": environment}
+    return Contestant(statement, "run(command, check=True, env=env)", names)
 
 
 def _room(name: str) -> Callable[[], ModuleType]:

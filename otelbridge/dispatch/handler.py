@@ -75,7 +75,7 @@ class Handler:
     def _bind(self) -> None:
         """What each record needs, at hand."""
         self._render = self.renderer.render
-        self._sink_write = self.sink.write
+        self._sink_write = getattr(self.sink, "write_rendered", None) or self.sink.write
         self._write = self._write_now if self._background is None else self._write_later
 
     def renew_lock(self) -> None:

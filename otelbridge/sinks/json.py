@@ -38,6 +38,8 @@ class JsonSink:
             msg = f"path must be a str, a Path or an object with a write method, got {path!r}"
             raise TypeError(msg)
         self._ensure_ascii = bool(ensure_ascii)
+        # For lines that a handler has rendered already.
+        self.write_rendered = self.write if ensure_ascii else self._sink.write
 
     def write(self, message: str) -> None:
         """Write one line."""
