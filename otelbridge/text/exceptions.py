@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from otelbridge.text.highlight import highlight
 from otelbridge.text.tracebacks import safe_render
-from otelbridge.text.values import shown_value
+from otelbridge.text.values import beginning, shown_value
 from otelbridge.text.variables import ArrowLine, Arrows, Variable, draw, variables
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from otelbridge.record import RecordException
 
     Redact: TypeAlias = Callable[[str, object], object]
-
-# Where the logger's own frames are: never shown.
-OUR_FILES = frozenset({os.path.join(os.path.dirname(os.path.dirname(__file__)), "_logger.py")})  # noqa: PTH118, PTH120
 
 _GROUP_WIDTH_MAX = 15  # as Python's tracebacks
 _GROUP_DEPTH_MAX = 10
@@ -107,13 +104,14 @@ class _Walk:
         links = [_Link(value, tb, "")]
         self._seen.add(id(value))
         self.left -= 1
-        while self.left > 0 and (link := self._before(links[-1].value)):
+        while self.left > 0 and (link := self.before(links[-1].value)):
             links.append(link)
             self._seen.add(id(link.value))
             self.left -= 1
         return links[::-1]
 
-    def _before(self, value: BaseException) -> _Link | None:
+    def before(self, value: BaseException) -> _Link | None:
+        """What the exception comes from, unless it has been shown."""
         cause, context = value.__cause__, value.__context__
         if cause is not None and id(cause) not in self._seen:
             return _Link(cause, cause.__traceback__, _CAUSE)
@@ -140,7 +138,7 @@ class ExceptionText:
         max_length: int = 128,
         encoding: str = "utf8",
         redact: Redact | None = None,
-        hidden_files: frozenset[str] = OUR_FILES,
+        hidden_files: frozenset[str] = frozenset(),
         clean: Callable[[str], str] = str,
     ) -> None:
         self._colorize = colorize
@@ -162,7 +160,13 @@ class ExceptionText:
                 return self._error_line("NoneType: None\n")
             return "".join(self._chain(exception.value, exception.traceback, 0, _Walk(), from_decorator))
         except Exception:
-            return safe_render(exception)
+            return self._fallback(exception)
+
+    def _fallback(self, exception: RecordException) -> str:
+        try:
+            return self._clean(safe_render(exception))
+        except Exception as error:  # what could not be cleaned is not shown
+            return f"<exception could not be rendered: {type(error).__name__}>\n"
 
     def _chain(
         self, value: BaseException, tb: TracebackType | None, depth: int, walk: _Walk, from_decorator: bool = False
@@ -170,23 +174,31 @@ class ExceptionText:
         """An exception after its causes, the oldest first. depth: of the groups around it."""
         for link in walk.links(value, tb):
             is_first = depth == 0 and link.value is value
+            if depth == 0 and isinstance(link.value, ExceptionGroup) and (other := walk.before(link.value)):
+                # A group that has both cause and context shows the second within its margin.
+                yield from self._chain(other.value, other.traceback, 1, walk)
+                yield self._transition(other, 1)
             yield from self._exception(link, depth, walk, is_first=is_first, from_decorator=from_decorator)
             if link.sentence:
-                space = "\n\n" if self._diagnose else "\n"
-                yield _within(f"{space}{self._paint(_BOLD, link.sentence)}\n{space}", depth)
+                yield self._transition(link, depth)
+
+    def _transition(self, link: _Link, depth: int) -> str:
+        space = "\n\n" if self._diagnose else "\n"
+        return _within(f"{space}{self._paint(_BOLD, link.sentence)}\n{space}", depth)
 
     def _exception(
         self, link: _Link, depth: int, walk: _Walk, *, is_first: bool, from_decorator: bool
     ) -> Iterator[str]:
         """Traceback, error and, of a group, its members; inside or at a group with a margin."""
         value = link.value
+        # As in loguru, a group of others than Exception is shown without its members.
         group = value if isinstance(value, ExceptionGroup) else None
         margin = max(depth, 1) if group is not None else depth
         places = self._places(link.traceback, is_first=is_first, from_decorator=from_decorator)
         if places:
             header = f"Exception Group {_HEADER}" if group is not None else _HEADER
             text = _within(self._paint(_HEADER_COLOR, header) + "\n", margin)
-            yield text if group is None or depth else text.replace("|", "+", 1)
+            yield text.replace("|", "+", 1) if margin == 1 else text
         yield _within("".join([*self._frames(places), *self._error(value, places)]), margin)
         if group is not None:
             yield from self._members(group, margin, walk)
@@ -224,7 +236,7 @@ class ExceptionText:
         for i, place in enumerate(places):
             repeats = repeats + 1 if i and place.repeats(places[i - 1]) else 0
             if repeats < _REPEATS_MAX:
-                if self._diagnose and (i == 0 or _is_users(place.file) or _is_users(places[i - 1].file)):
+                if self._diagnose and _is_parted(place.file, places[i - 1].file if i else None):
                     yield "\n"
                 yield self._frame(place)
             elif i + 1 == len(places) or not places[i + 1].repeats(place):
@@ -260,7 +272,7 @@ class ExceptionText:
         value = variable.value
         if self._redact is not None:
             try:
-                value = self._redact(variable.name, value)
+                value = self._redact(variable.name, beginning(value, self._length_max))
             except Exception as error:
                 return f"<not shown: redaction failed with {type(error).__name__}>"
         return self._clean(shown_value(value, self._length_max))
@@ -276,7 +288,8 @@ class ExceptionText:
         before, error, notes = _described(value)
         before, notes = [self._clean(line) for line in before], [self._clean(line) for line in notes]
         error = self._clean(error)
-        if before and self._diagnose and getattr(value, "filename", None) is not None:
+        file = getattr(value, "filename", None)
+        if before and self._diagnose and file is not None and _is_parted(file, places[-1].file if places else None):
             yield "\n"
         for line in before:
             yield self._syntax_line(value, line)
@@ -374,10 +387,15 @@ def _within(text: str, depth: int) -> str:
 # Whose file it is
 
 
+def _is_parted(file: str, file_above: str | None) -> bool:
+    """Whether an empty line stands between two frames: libraries' frames are one block."""
+    return file_above is None or _is_users(file) or _is_users(file_above)
+
+
 @lru_cache(maxsize=1024)
 def _is_users(file: str) -> bool:
     """Whether a file is the program's own: Python source outside of the libraries."""
-    if not file.endswith(".py") and not file.lower().endswith(".py"):
+    if not file.lower().endswith(".py"):
         return False
     path = os.path.abspath(file).lower()  # noqa: PTH100 - as text, whether it exists or not
     return not path.startswith(_library_folders())

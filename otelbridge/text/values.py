@@ -15,6 +15,7 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     frozenset: ("frozenset({", "})"),
 }
 _ATOMS = frozenset({int, float, complex, bool, type(None), type(Ellipsis), type(NotImplemented), range, slice})
+_LONG = frozenset({str, bytes, dict, *_BRACKETS})  # the built-in values that can be
 _CUT = "..."
 # What stands for a container inside itself.
 _AGAIN: dict[type, str] = {dict: "{...}", tuple: "(...)", list: "[...]"}
@@ -34,6 +35,8 @@ def bounded_repr(value: object, length_max: int) -> str:
 
     Only built-in values are written piecemeal: an object's own `__repr__` cannot be bounded.
     """
+    if type(value) not in _LONG:
+        return repr(value)
     parts: list[str] = []
     length = 0
     try:
@@ -43,7 +46,7 @@ def bounded_repr(value: object, length_max: int) -> str:
             if length > length_max:
                 break
     except _ForeignError:
-        return repr(_beginning(value, length_max))
+        return repr(beginning(value, length_max))
     return "".join(parts)
 
 
@@ -102,10 +105,10 @@ def _quoted(text: str | bytes, length_max: int) -> str:
     return repr(head + (single if doubled else double))
 
 
-def _beginning(value: Any, length_max: int) -> object:
+def beginning(value: Any, length_max: int) -> object:
     """A container of more items than can be shown, without the others; another object as it is."""
     kind = type(value)
-    if kind in _BRACKETS and len(value) > length_max:
+    if kind in (list, tuple) and len(value) > length_max:  # of a set, a smaller one has another order
         return kind(islice(value, length_max))
     if kind is dict and len(value) > length_max:
         return dict(islice(value.items(), length_max))

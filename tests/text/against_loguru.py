@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import loguru
@@ -25,26 +27,41 @@ class Pair(NamedTuple):
     ours: str
 
 
-def new_logger() -> Any:
-    """A loguru of our own, so that nobody's handlers are touched."""
-    return Logger(Core(), None, 0, False, False, False, False, True, [], {})  # type: ignore[no-untyped-call]
+class Both:
+    """A loguru of our own (nobody's handlers are touched) with a handler per combination, made once: they are slow."""
+
+    def __init__(self) -> None:
+        self.logger: Any = Logger(Core(), None, 0, False, False, False, False, True, [], {})  # type: ignore[no-untyped-call]
+        self.found: list[Pair] = []
+        self.from_decorator = False
+        for colorize, backtrace, diagnose in OPTIONS:
+            options = {"colorize": colorize, "backtrace": backtrace, "diagnose": diagnose}
+            ours = ExceptionText(**options, hidden_files=HIDDEN)
+            self.logger.add(partial(self._compare, ours, str(options)), format="{message}", catch=False, **options)
+
+    def _compare(self, ours: ExceptionText, options: str, message: Any) -> None:
+        exception = RecordException(*message.record["exception"])
+        text = ours.render(exception, from_decorator=self.from_decorator)
+        self.found.append(Pair(options, str(message).removeprefix("\n"), text))
+
+    def pairs(self, act: Callable[[Any], None], *, from_decorator: bool) -> list[Pair]:
+        self.found, self.from_decorator = [], from_decorator
+        act(self.logger)
+        return self.found
+
+
+@lru_cache(maxsize=1)
+def both() -> Both:
+    return Both()
 
 
 def pairs(act: Callable[[Any], None], *, from_decorator: bool = False) -> list[Pair]:
-    """`act` logs one exception or more, with an empty message, through the logger it is given."""
-    logger = new_logger()
-    found: list[Pair] = []
-    for colorize, backtrace, diagnose in OPTIONS:
-        ours = ExceptionText(colorize=colorize, backtrace=backtrace, diagnose=diagnose, hidden_files=HIDDEN)
-        options = f"colorize={colorize}, backtrace={backtrace}, diagnose={diagnose}"
+    """`act` logs one exception or more, with an empty message, through the logger it is given.
 
-        def sink(message: Any, ours: ExceptionText = ours, options: str = options) -> None:
-            exception = RecordException(*message.record["exception"])
-            text = ours.render(exception, from_decorator=from_decorator)
-            found.append(Pair(options, str(message).removeprefix("\n"), text))
-
-        logger.add(sink, format="{message}", colorize=colorize, backtrace=backtrace, diagnose=diagnose, catch=False)
-    act(logger)
+    It does so on a thread of its own: above it is then the same handful of frames, whoever runs the tests.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(both().pairs, act, from_decorator=from_decorator).result()
     assert len(found) % len(OPTIONS) == 0
     assert found
     return found
