@@ -629,6 +629,7 @@ def set_provider(emitter: ProviderEmitter | None, level_no: int) -> None:
 def set_redaction(policy: Redaction) -> None:
     """configure(redact=…): what no sink and no export may show."""
     ACTIVE.policy = policy
+    core.set_redaction(*policy.for_core())
 
 
 _reported: set[str] = set()
@@ -649,6 +650,7 @@ PROVIDER = _Provider()
 FORMAT_RAISES = _FormatRaises()
 REPEATS = _Repeats()
 core = Core(CURRENT)
+set_redaction(ACTIVE.policy)
 install(local_time)
 _families: weakref.WeakSet[Family] = weakref.WeakSet()
 

@@ -106,6 +106,15 @@ class Core:
     def set_format_raises(self, flag: bool, /) -> None:
         """Whether a template that cannot be formatted raises, as in loguru, instead of being marked."""
 
+    def set_redaction(self, kinds: dict[Any, int] | None, detectors: int, /) -> None:
+        """What may not be stored or delivered as it is; calls that have it, or may have it, go to `dispatch`.
+
+        kinds: what names say of their values (0 nothing, 1 secret, 2 the query of a URL), and types of theirs (0
+        nothing, 1 that they are shown as text, and to be searched). What is not in it yet goes to `dispatch`, which is
+        to add it.
+        None: nothing is redacted. detectors: as of redact_text; 64: any parameter of a URL may be secret.
+        """
+
     def set_wake(self, callback: Callable[[], object] | None, count: int, size: int, /) -> None:
         """Called on the logging thread at the first record (of the process, or of a fork) and once per batch when
         `count` records or `size` bytes wait. It must neither block nor take a lock that its caller may hold.

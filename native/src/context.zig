@@ -8,6 +8,7 @@ const otlp = @import("otlp.zig");
 const limits = @import("limits.zig");
 const record = @import("record.zig");
 const own = @import("own.zig");
+const Verdict = @import("redaction.zig").Verdict;
 const O = py.O;
 const Text = otlp.Text;
 const Writer = wire.Writer;
@@ -31,6 +32,9 @@ pub const AttrSet = extern struct {
     reserved: bool,
     has_mark: bool,
     mark: [16]u8,
+    /// What the redaction policy of that generation says of the values.
+    judged_by: u32,
+    verdict: Verdict,
 };
 
 pub var attr_set_type: ?*py.TypeObject = null;

@@ -48,7 +48,7 @@ fn core_new(t: *py.TypeObject, args: O, _: ?O) callconv(.c) ?O {
 fn core_traverse(self: O, visit: py.VisitProc, arg: ?*anyopaque) callconv(.c) c_int {
     const state = @as(*Core, @ptrCast(self)).state;
     const kind: O = @ptrCast(@alignCast(py.type_of(self)));
-    for ([_]?O{ state.wake, state.context_var, state.trace.variable, kind }) |object| {
+    for ([_]?O{ state.wake, state.context_var, state.trace.variable, state.policy.kinds, kind }) |object| {
         const o = object orelse continue;
         const result = visit(o, arg);
         if (result != 0) return result;
@@ -60,6 +60,7 @@ fn core_clear(self: O) callconv(.c) c_int {
     state.set_otlp_level(level_off);
     state.mode = .off;
     py.clear(&state.wake);
+    // The policy stays: it is no leave to show what it hides.
     return 0;
 }
 fn core_dealloc(self: O) callconv(.c) void {
@@ -67,6 +68,7 @@ fn core_dealloc(self: O) callconv(.c) void {
     const state = @as(*Core, @ptrCast(self)).state;
     _ = core_clear(self);
     py.clear(&state.context_var);
+    py.clear(&state.policy.kinds);
     py.clear(&state.trace.variable);
     py.clear(&state.trace.span_key);
     state.trace.reset();
@@ -132,6 +134,10 @@ fn core_set_format_raises(self: O, flag: O) callconv(.c) ?O {
     if (truth < 0) return null;
     state_of(self).format_raises = truth == 1;
     return py.none();
+}
+/// set_redaction(kinds or None, detectors)
+fn core_set_redaction(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
+    return redaction.set_policy(&state_of(self).policy, arguments, count);
 }
 /// set_wake(callback or None, count, size)
 fn core_set_wake(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
@@ -394,6 +400,7 @@ var core_methods = [_]py.MethodDef{
     method("set_export", &core_set_export, py.METH_FASTCALL),
     method("set_limits", &core_set_limits, py.METH_FASTCALL),
     method("set_format_raises", &core_set_format_raises, py.METH_O),
+    method("set_redaction", &core_set_redaction, py.METH_FASTCALL),
     method("set_wake", &core_set_wake, py.METH_FASTCALL),
     method("attach_otel", &core_attach_otel, py.METH_FASTCALL),
     method("after_fork", &core_after_fork, py.METH_NOARGS),

@@ -22,6 +22,16 @@ pub const Program = struct {
 
     pub const python_format = Program{ .kind = .python };
 
+    /// The arguments that stand in the text, by their bits (the first is bit 0).
+    pub fn shown(program: *const Program) u64 {
+        var bits: u64 = 0;
+        if (program.kind == .python) return bits;
+        for (program.fields[0..program.count]) |field| {
+            if (field.argument != no_argument and field.argument <= 64) bits |= @as(u64, 1) << @intCast(field.argument - 1);
+        }
+        return bits;
+    }
+
     fn add(program: *Program, begin: usize, end: usize, argument: u16) bool {
         if (program.count == field_count_max) return false;
         program.fields[program.count] = .{ .begin = @intCast(begin), .end = @intCast(end), .argument = argument };

@@ -72,7 +72,7 @@ noinline fn log_enabled(call: *const Call) ?O {
             if (py.PyErr_Occurred() != null) return null;
             state.lose(&state.counters.dropped_internal);
         },
-        error.Unusual => unreachable,
+        error.Unusual => return interrupt(python_way(call, level_name(call.level), false), &fault),
     }
     if (fault.restore()) return null;
     return py.none();
@@ -120,7 +120,7 @@ noinline fn deliver(call: *const Call) ?O {
         }
     } else |err| {
         // A record whose attributes outgrew it is lost; its message still goes to the sinks.
-        const is_lost = err == error.TooLarge and plain.message != null;
+        const is_lost = err == error.TooLarge and plain.message != null and !state.policy.is_on();
         if (is_lost) state.lose(&state.counters.dropped_too_large) else {
             plain.release();
             if (err == error.Raised and py.PyErr_Occurred() != null) return null;
@@ -186,22 +186,52 @@ const Sets = struct {
     }
 };
 
+/// Whether the arguments hold what nobody may see (or may hold it). Those that will stand in the message as they are
+/// count on it: see is_hidden. Asked before anything is formatted: what Python gets it formats itself.
+noinline fn are_hidden(call: *const Call, shape: ?*site.Shape, are_in_message: bool, fault: *py.Fault) bool {
+    const arguments = call.arguments[1 .. 1 + call.positional + call.named];
+    return call.state.policy.hides_arguments(shape, arguments, call.names, are_in_message, fault);
+}
+
+/// The same of the message `text` and of what surrounds the call. `complaint`: why the template could not be formatted;
+/// it is the message then.
+noinline fn is_hidden(
+    call: *const Call,
+    shape: ?*site.Shape,
+    sets: *const Sets,
+    text: []const u8,
+    complaint: []const u8,
+    fault: *py.Fault,
+) bool {
+    const policy = &call.state.policy;
+    if (!call.has_arguments()) {
+        if (policy.hides_literal(shape, text)) return true;
+    } else if (policy.hides_body(text)) return true;
+    if (complaint.len > 0 and (policy.hides_text(complaint) or are_hidden(call, shape, false, fault))) return true;
+    for (sets.all()) |set| if (policy.hides_set(set, fault)) return true;
+    return false;
+}
+
 /// What Python sinks get, of a call that OTLP does not want.
 fn gather_plain(call: *const Call, w: *Writer, plain: *Plain, fault: *py.Fault) Error!void {
     const state = call.state;
     const place = state.sites.current();
     defer if (place) |p| p.release();
-    if (call.has_arguments()) {
-        const shape = if (place) |p| shape_of(p, call) else null;
-        defer if (shape) |s| s.release();
-        const template = if (shape) |s| Text{ .bytes = s.text } else template_text(call, fault);
-        defer template.release();
+    const has_arguments = call.has_arguments();
+    const shape = if (place) |p| shape_of(p, call) else null;
+    defer if (shape) |s| s.release();
+    const template = if (shape) |s| Text{ .bytes = s.text } else template_text(call, fault);
+    defer template.release();
+    if (state.policy.is_on() and has_arguments and are_hidden(call, shape, true, fault)) return error.Unusual;
+    var complaint: []const u8 = "";
+    if (has_arguments) {
         if (fill_body(call, shape, template, w)) {
             plain.message = try message_of(call, shape, template.bytes, w.written());
         } else |err| {
             if (err == error.TooLarge) return error.Unusual;
             if (state.format_raises) return error.Raised;
             fault.absorb(); // an Exception is forgotten, Ctrl-C is not
+            complaint = "not formatted"; // OTLP, which would say why, does not want it
             plain.message = py.new_ref(call.arguments[0]);
         }
     } else plain.message = py.new_ref(call.arguments[0]);
@@ -210,6 +240,8 @@ fn gather_plain(call: *const Call, w: *Writer, plain: *Plain, fault: *py.Fault) 
     defer sets.release();
     try gather_extra(call, &sets, plain);
     plain.ids.keep(state.trace.read(&plain.ids, sets.context, fault));
+    const text = if (has_arguments and complaint.len == 0) w.written() else template.bytes;
+    if (state.policy.is_on() and is_hidden(call, shape, &sets, text, complaint, fault)) return error.Unusual;
 }
 
 inline fn gather_extra(call: *const Call, sets: *const Sets, plain: *Plain) Error!void {
@@ -249,6 +281,7 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
     defer if (place) |p| p.release();
     const shape = if (place) |p| shape_of(p, call) else null;
     defer if (shape) |s| s.release();
+    if (state.policy.is_on() and call.has_arguments() and are_hidden(call, shape, true, fault)) return error.Unusual;
     const wire_time: u64 = @intCast(@max(time_ns, 0));
     try record.put_head(w, wire_time, call.level.severity);
 
@@ -274,7 +307,9 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
         p.message = if (is_formatted) try message_of(call, shape, template.bytes, text) else py.new_ref(call.arguments[0]);
         p.site = describe(place);
     }
+    const text_size = text.len;
     try record.end_body(w, body);
+    const body_end = w.len;
 
     const sets = Sets.of(call);
     defer sets.release();
@@ -315,6 +350,11 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
     var mark: context.TraceField = .{};
     const ids = state.trace.read(&mark, sets.context, fault);
     if (plain) |p| p.ids.keep(ids);
+    // So late because the text is still on its way to memory when it has just been written.
+    if (state.policy.is_on()) {
+        const written = if (has_arguments) w.bytes[body_end - text_size .. body_end] else template.bytes;
+        if (is_hidden(call, shape, &sets, written, complaint, fault)) return error.Unusual;
+    }
     try record.put_tail(w, dropped, ids, wire_time, "");
 }
 

@@ -67,7 +67,9 @@ pub const slot_dealloc = 52;
 pub const slot_doc = 56;
 pub const slot_methods = 64;
 pub const slot_new = 65;
+pub const slot_hash = 59;
 pub const slot_repr = 66;
+pub const slot_richcompare = 67;
 pub const slot_str = 70;
 pub const slot_traverse = 71;
 pub const slot_getset = 73;
@@ -82,7 +84,10 @@ pub const subclass_tuple: c_ulong = 1 << 26;
 pub const subclass_bytes: c_ulong = 1 << 27;
 pub const subclass_unicode: c_ulong = 1 << 28;
 pub const subclass_dict: c_ulong = 1 << 29;
+pub const subclass_exception: c_ulong = 1 << 30;
 pub const subclass_type: c_ulong = 1 << 31;
+/// What is, or is registered as, a collections.abc.Mapping.
+pub const flag_mapping: c_ulong = 1 << 6;
 
 // Extern variables: only their addresses are used, but for the exceptions, which are pointers.
 pub extern var PyUnicode_Type: TypeObject;
@@ -221,6 +226,16 @@ pub inline fn has_flag(t: *TypeObject, flag: c_ulong) bool {
 }
 
 /// Whether `object` is a class derived from `base`.
+/// Whether a type is hashed and compared as most are, by identity: no metaclass has a word in it.
+pub fn has_plain_hash(object: O) bool {
+    const metaclass = type_of(object);
+    const plain = type_of(@ptrCast(@alignCast(&PyUnicode_Type))); // `type` itself
+    if (metaclass == plain) return true;
+    for ([_]c_int{ slot_hash, slot_richcompare }) |slot| {
+        if (PyType_GetSlot(metaclass, slot) != PyType_GetSlot(plain, slot)) return false;
+    }
+    return true;
+}
 pub fn is_subclass(object: O, base: *TypeObject) bool {
     return has_flag(type_of(object), subclass_type) and PyType_IsSubtype(@ptrCast(@alignCast(object)), base) != 0;
 }

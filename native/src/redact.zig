@@ -21,7 +21,7 @@ pub const Detectors = packed struct(u8) {
 
     const none = Detectors{};
 
-    fn finds_values(d: Detectors) bool {
+    pub inline fn finds_values(d: Detectors) bool {
         return @as(u8, @bitCast(d)) & 0x3f != 0;
     }
 };
@@ -33,9 +33,27 @@ pub const Judge = struct {
 };
 
 /// Where the first secret begins; null: `write` would change nothing.
-pub fn scan(text: []const u8, detectors: Detectors) ?usize {
+pub inline fn scan(text: []const u8, detectors: Detectors) ?usize {
     if (!detectors.finds_values() and candidate(text, 0) == null) return null; // nearly every text
-    var finder = Finder{ .text = text, .detectors = detectors };
+    return first(.{ .text = text, .detectors = detectors });
+}
+noinline fn first(beginning: Finder) ?usize {
+    var finder = beginning;
+    return if (finder.next()) |secret| secret.begin else null;
+}
+
+/// Whether there may be a secret in `text`, or in a part of it that is to be seen alone: what apostrophes around the
+/// part do is not counted on. (Of detectors that look for values this cannot be said: they look at what is beside.)
+pub inline fn may_hold(text: []const u8, detectors: Detectors) bool {
+    if (!detectors.finds_values() and candidate(text, 0) == null) return false;
+    return first(.{ .text = text, .detectors = detectors, .quotes_count = false }) != null;
+}
+
+/// The same of what stands behind the `?` of a URL.
+pub fn scan_query(query: []const u8, detectors: Detectors) ?usize {
+    var finder = Finder{ .text = query, .detectors = detectors };
+    finder.enter_url(true);
+    finder.name_begin = 0;
     return if (finder.next()) |secret| secret.begin else null;
 }
 
@@ -69,6 +87,8 @@ const Finder = struct {
     url_end: usize = 0,
     /// Where the name of a parameter began, until its `=`.
     name_begin: ?usize = null,
+    /// Whether an apostrophe may end a URL.
+    quotes_count: bool = true,
 
     fn next(f: *Finder) ?Secret {
         while (true) {
@@ -118,7 +138,7 @@ const Finder = struct {
         var end = f.at;
         while (end < f.text.len) : (end += 1) switch (f.text[end]) {
             0...' ', 0x7f, '"', '<', '>', '`' => break,
-            '\'' => if (is_quoted_by_apostrophe) break,
+            '\'' => if (is_quoted_by_apostrophe and f.quotes_count) break,
             else => {},
         };
         f.url_end = end;
@@ -404,26 +424,37 @@ const first_bytes = table: {
 };
 
 /// The first `:/` or `?x` from `from` on: what every URL with a secret has.
-fn candidate(text: []const u8, from: usize) ?usize {
-    const size = 16;
-    const Vector = @Vector(size, u8);
-    var i = from;
-    while (i + size < text.len) : (i += size) {
-        const here: Vector = text[i..][0..size].*;
-        const after: Vector = text[i + 1 ..][0..size].*;
-        const colon: u16 = @bitCast(here == @as(Vector, @splat(':')));
-        const slash: u16 = @bitCast(after == @as(Vector, @splat('/')));
-        const question: u16 = @bitCast(here == @as(Vector, @splat('?')));
-        const name: u16 = @bitCast(after > @as(Vector, @splat(' ')));
-        const hits = (colon & slash) | (question & name);
-        if (hits != 0) return i + @ctz(hits);
-    }
-    while (i + 1 < text.len) : (i += 1) switch (text[i]) {
-        ':' => if (text[i + 1] == '/') return i,
-        '?' => if (text[i + 1] > ' ') return i,
-        else => {},
-    };
+inline fn candidate(whole: []const u8, from: usize) ?usize {
+    const text = whole[from..];
+    if (text.len >= 16) return candidate_in_blocks(16, text, from);
+    if (text.len >= 8) return candidate_in_blocks(8, text, from);
+    for (0..text.len) |i| if (is_candidate(text, i)) return from + i;
     return null;
+}
+/// A text of at least `size` bytes; the last block lies over the one before it.
+inline fn candidate_in_blocks(comptime size: usize, text: []const u8, from: usize) ?usize {
+    const Vector = @Vector(size, u8);
+    const Bits = std.meta.Int(.unsigned, size);
+    const last = text.len - size;
+    var i: usize = 0;
+    while (true) : (i = @min(i + size, last)) {
+        const block: Vector = text[i..][0..size].*;
+        const colons: Bits = @bitCast(block == @as(Vector, @splat(':')));
+        const questions: Bits = @bitCast(block == @as(Vector, @splat('?')));
+        var found = colons | questions;
+        while (found != 0) : (found &= found - 1) {
+            if (is_candidate(text, i + @ctz(found))) return from + i + @ctz(found);
+        }
+        if (i == last) return null;
+    }
+}
+inline fn is_candidate(text: []const u8, i: usize) bool {
+    if (i + 1 >= text.len) return false;
+    return switch (text[i]) {
+        ':' => text[i + 1] == '/',
+        '?' => text[i + 1] > ' ',
+        else => false,
+    };
 }
 
 // The names that the default policy (DEFAULT_NAMES and URL_NAMES in text/redaction.py) calls secret. A test holds both
@@ -602,6 +633,20 @@ test "secret parameters of a URL" {
     try expect_url("{\\\"u\\\": \\\"https://h?key=a\\\"}", "{\\\"u\\\": \\\"https://h?key=REDACTED\\\"}");
     try expect_url("https://h?next=https://u:p@h/?sig=1", "https://h?next=https://REDACTED:REDACTED@h/?sig=REDACTED");
     try expect_url("jdbc:postgresql://h/d?user=u&password=p", "jdbc:postgresql://h/d?user=u&password=REDACTED");
+}
+
+test "a query without its URL" {
+    try testing.expectEqual(6, scan_query("token=a&b=1", .none).?);
+    try testing.expectEqual(10, scan_query("a=1&token=b c", .none).?);
+    try testing.expectEqual(null, scan_query("a=1&b=2", .none));
+    try testing.expectEqual(null, scan_query("select 1 where token=1", .none));
+    try testing.expectEqual(null, scan_query("", .none));
+}
+
+test "a part of a text that is clean by its apostrophes" {
+    try expect_same("'https://u:it's@h'", .none);
+    try testing.expect(may_hold("'https://u:it's@h'", .none));
+    try testing.expect(!may_hold("'https://h', 'x'", .none));
 }
 
 test "names of parameters" {

@@ -8,6 +8,7 @@ const otlp = @import("otlp.zig");
 const fmt = @import("fmt.zig");
 const record = @import("record.zig");
 const own = @import("own.zig");
+const Verdict = @import("redaction.zig").Verdict;
 const O = py.O;
 const Text = otlp.Text;
 
@@ -24,6 +25,8 @@ pub const Shape = struct {
     names: ?O,
     positional: usize,
     program: fmt.Program,
+    /// The arguments that stand in the message as they are, by their bits.
+    shown: u64 = 0,
     text: []const u8,
     /// The attribute message.template and the site's own attributes, encoded one behind the other.
     template_and_code: []u8,
@@ -33,6 +36,9 @@ pub const Shape = struct {
     /// Bloom bits of the keyword names, and whether one is a name that we give ourselves.
     bits: u64,
     reserved: bool,
+    /// What the redaction policy of that generation says of the keyword names; of the template, if nothing goes into it.
+    judged_by: u32 = 0,
+    verdict: Verdict = .clean,
     /// The site that keeps it, and each call under way: an argument's `__format__` may log from the same place.
     users: usize = 1,
 
@@ -248,6 +254,7 @@ pub noinline fn reshape(site: *Site, template: O, positional: usize, names: ?O) 
         .bits = 0,
         .reserved = false,
     };
+    if (positional + name_count > 0) shape.shown = shape.program.shown();
     var buffer: [1024]u8 = undefined;
     var w = wire.Writer.init(&buffer);
     defer w.deinit();

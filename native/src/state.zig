@@ -9,6 +9,7 @@ const segment = @import("segment.zig");
 const site = @import("site.zig");
 const context = @import("context.zig");
 const fork = @import("fork.zig");
+const redaction = @import("redaction.zig");
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const O = py.O;
 
@@ -59,6 +60,7 @@ pub const State = struct {
     dispatchers: ?*Dispatcher = null,
     format_raises: bool = false,
     limits: limits.Limits = .{},
+    policy: redaction.Policy = .{},
     /// ContextVar of the AttrSet that contextualize blocks set.
     context_var: ?O = null,
     wake: ?O = null,

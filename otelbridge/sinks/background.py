@@ -11,12 +11,14 @@ import threading
 import time
 import weakref
 from collections import deque
+from functools import partial
 from itertools import count
-from os import getpid
+from os import getpid, urandom
 from typing import TYPE_CHECKING, Any, Literal
 
 from otelbridge.message import Message
-from otelbridge.sinks.channel import MARK, MESSAGE, open_channel
+from otelbridge.sinks.answers import NAME_SIZE
+from otelbridge.sinks.channel import MARK, MESSAGE, QUESTION, open_channel
 from otelbridge.sinks.travel import decode, encode
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ _BATCH_COUNT = 64
 # A caller that waits for room looks this often, should the worker be slow on the way to half of the capacity.
 _LOOK_S = 0.01
 # A sink that finishes no message in this time may be waiting for what the caller holds (say, a signal handler has
-# interrupted it): the caller goes on, and its message waits beyond the capacity.
+# interrupted it): the caller goes on, and its message waits beyond the capacity. So does a child that waits for it.
 _STUCK_S = 5.0
 # How long a fork waits for the write under way, lest the child has a sink that is half-way through it.
 _FORK_WAIT_S = 1.0
@@ -197,11 +199,13 @@ class Background:
                     self._reach(message)
                 else:
                     data, message = message, None  # which is what on_error is told of a message that is none
-                    message = decode(data)
+                    message = decode(data, lenient=not self._is_strict)
                     self._sink_write(message)
             except BaseException:  # whatever a sink does, the next message is written
                 self._report(message)
             self._written += 1
+            if self._children is not None:
+                self._children.answers.progress(self._written)
             if self._is_full:
                 self._wake_caller(half)
 
@@ -217,6 +221,8 @@ class Background:
             for message in batch:
                 self._report(message)
         self._written += len(batch)
+        if self._children is not None:
+            self._children.answers.progress(self._written)
 
     def _report(self, message: Message | None) -> None:
         try:
@@ -241,11 +247,15 @@ class Background:
     def complete(self) -> None:
         """Return when everything put before is written, also what children had sent.
 
-        Returns at once in a child, whose messages are with its parent already, and on the thread that writes.
+        In a child: when its parent has written what the child had sent, unless that is gone, or finishes no message in
+        five seconds. Returns at once on the thread that writes.
         """
         if getpid() != self._pid:
             self.after_fork_child()
-        if self._parent is not None or self._is_stopped or self._is_worker():
+        if self._is_stopped or self._is_worker():
+            return
+        if self._parent is not None:
+            self._wait_for_parent(self._parent)
             return
         if self._reader is not None and threading.get_ident() != self._reader.ident:
             self._wait_for_children(_Mark(), None)
@@ -306,6 +316,14 @@ class Background:
         self._marks[name] = mark
         channel.send(MARK, name)
         return self._wait_for(mark, reader, stuck_s)
+
+    def _wait_for_parent(self, parent: Channel) -> None:
+        name = urandom(NAME_SIZE)
+        try:
+            parent.send(QUESTION, name)
+        except OSError:  # it is gone, and what it had not written with it
+            return
+        parent.answers.wait(name, parent.is_read, _STUCK_S)
 
     def _wait_for(self, mark: _Mark, thread: threading.Thread, stuck_s: float | None) -> bool:
         progress = _Progress(self)
@@ -377,6 +395,9 @@ class Background:
                 if kind == MESSAGE:
                     self._take(data)
                     continue
+                if kind == QUESTION:
+                    self._append(_Mark(then=partial(channel.answers.answer, data)))
+                    continue
                 mark = self._marks.pop(data)
                 mark.reached.wake()
                 if mark.is_end:
@@ -388,10 +409,13 @@ class Background:
         if self._drops and len(self._messages) >= self._capacity:
             self._drop()
             return
-        self._messages.append(data)
+        self._append(data)
+        self._wait_for_room()
+
+    def _append(self, given: bytes | _Mark) -> None:
+        self._messages.append(given)
         if self._needs_wakeup():
             self._wake()
-        self._wait_for_room()
 
     def _send(self, message: Message) -> None:
         """Send a message to the parent, or take over from a parent that is gone."""

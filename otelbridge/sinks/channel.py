@@ -14,7 +14,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-MESSAGE, MARK = 1, 2
+from otelbridge.sinks.answers import Answers
+
+MESSAGE, MARK, QUESTION = 1, 2, 3
 _LAST = 0x80  # set in the kind of a message's last piece
 
 # Kind, sender, number of the message, length of the piece.
@@ -27,11 +29,16 @@ _PARTIAL_COUNT_MAX = 1024
 class Channel(Protocol):
     """One end or both ends; pickled for a child that is being spawned it is the sending end."""
 
+    answers: Answers  # to the questions that were sent
+
     def send(self, kind: int, data: bytes) -> None:
         """Hand over one message. BrokenPipeError: nobody reads any more. Blocks while the other side is behind."""
 
     def has_room(self) -> bool:
         """Whether `send` would not block."""
+
+    def is_read(self) -> bool:
+        """Whether anybody may still read what was sent."""
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """What arrives, as (kind, data), until the channel is closed."""
@@ -47,13 +54,15 @@ def open_channel() -> Channel:
     """A new channel. OSError: no file descriptors are left."""
     if sys.platform == "win32":
         return _Connections()
-    return _Pipe(*os.pipe())
+    answers = Answers()
+    return _Pipe(*os.pipe(), answers)
 
 
 class _Pipe:
     """POSIX: a pipe, to which pieces that the system writes whole are written."""
 
-    def __init__(self, reader: int | None, writer: int) -> None:
+    def __init__(self, reader: int | None, writer: int, answers: Answers) -> None:
+        self.answers = answers
         self._reader = reader
         self._writer = writer
         self._renew_sender()
@@ -71,6 +80,13 @@ class _Pipe:
         import select
 
         return bool(select.select((), (self._writer,), (), 0)[1])
+
+    def is_read(self) -> bool:
+        import select
+
+        poll = select.poll()
+        poll.register(self._writer, 0)
+        return not poll.poll(0)  # of a pipe that nobody reads the system says so unasked
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         assert self._reader is not None
@@ -97,11 +113,11 @@ class _Pipe:
     def __reduce__(self) -> tuple[Any, ...]:
         from multiprocessing.reduction import DupFd
 
-        return _inherit, (DupFd(self._writer),)
+        return _inherit, (DupFd(self._writer), self.answers)
 
 
-def _inherit(descriptor: Any) -> _Pipe:
-    return _Pipe(None, descriptor.detach())
+def _inherit(descriptor: Any, answers: Answers) -> _Pipe:
+    return _Pipe(None, descriptor.detach(), answers)
 
 
 def _pieces(kind: int, sender: int, number: int, data: bytes) -> Iterator[bytes]:
@@ -161,6 +177,7 @@ class _Connections:
     def __init__(self) -> None:
         from multiprocessing.connection import Pipe
 
+        self.answers = Answers()
         self._lock = threading.RLock()  # a connection serves one thread at a time
         self._reader: Any
         self._reader, self._writer = Pipe(duplex=False)
@@ -171,6 +188,9 @@ class _Connections:
 
     def has_room(self) -> bool:
         return True
+
+    def is_read(self) -> bool:
+        return True  # else the next `send` raises
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         try:
@@ -188,9 +208,9 @@ class _Connections:
             self._reader.close()
 
     def __getstate__(self) -> Any:
-        return self._writer
+        return self._writer, self.answers
 
-    def __setstate__(self, writer: Any) -> None:
+    def __setstate__(self, state: Any) -> None:
         self._lock = threading.RLock()
         self._reader = None
-        self._writer = writer
+        self._writer, self.answers = state

@@ -38,10 +38,11 @@ def encode(message: Message, *, lenient: bool = True) -> bytes:
     return pickle.dumps((str(message), fields), _PROTOCOL)
 
 
-def decode(data: bytes) -> Message:
-    """What `encode` was given, as far as this process can make it."""
+def decode(data: bytes, *, lenient: bool = True) -> Message:
+    """What `encode` was given. `lenient`: as far as this process can make it; otherwise what it cannot is raised."""
+    unpack = _unpack if lenient else _unpack_strictly
     text, fields = pickle.loads(data)
-    record = {name: _unpack_field(value) for name, value in fields.items()}
+    record = {name: _unpack_field(value, unpack) for name, value in fields.items()}
     return make_message(text, cast("Record", record))
 
 
@@ -53,12 +54,12 @@ def _pack_field(value: object, pack: Callable[[object], object]) -> object:
     return pack(value)
 
 
-def _unpack_field(value: object) -> object:
+def _unpack_field(value: object, unpack: Callable[[object], object]) -> object:
     if type(value) is dict:
-        return {_unpack(key): _unpack(item) for key, item in value.items()}
+        return {unpack(key): unpack(item) for key, item in value.items()}
     if type(value) is _PackedException:
         return RecordException(_unpack_class(value.type), _unpack_exception(value.value), None)
-    return _unpack(value)
+    return unpack(value)
 
 
 def _pack(value: object) -> object:
@@ -91,12 +92,14 @@ def _pack_class(kind: type[BaseException] | None) -> object:
 
 
 def _unpack(value: object) -> object:
-    if type(value) is not Packed:
-        return value
     try:
-        loaded: object = pickle.loads(value)
+        return _unpack_strictly(value)
     except Exception as error:
         return f"<a value that this process cannot load: {type(error).__name__}: {_text(error)}>"
+
+
+def _unpack_strictly(value: object) -> object:
+    loaded: object = pickle.loads(value) if type(value) is Packed else value
     return loaded
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
+from otelbridge._family import set_redaction
 from otelbridge.levels import DEFAULT_LEVELS, severity_number
-from otelbridge.text.policy import ACTIVE
 from otelbridge.text.redaction import Redaction
 from tests.native.conftest import Exporting
 from tests.native.oracle import accepted, anything, attributes_of, official, old_accepted, parse, texts
@@ -211,7 +211,7 @@ def test_both_ways_make_the_same_record(exporting: Exporting, batch: list[Call])
     """
     A call encoded by the core alone and the same call with a Python sink attached differ in nothing but the time.
     """
-    ACTIVE.policy = Redaction.from_setting(())
+    set_redaction(Redaction.from_setting(()))
     exporting.take()
     for call in batch:
         call.make(exporting)
@@ -223,7 +223,7 @@ def test_both_ways_make_the_same_record(exporting: Exporting, batch: list[Call])
         through_python = exporting.take()
     finally:
         exporting.logger.remove(sink)
-        ACTIVE.policy = Redaction.from_setting()
+        set_redaction(Redaction.from_setting())
 
     assert len(plain) == len(through_python) == len(batch)
     for one, other in zip(plain, through_python, strict=True):
