@@ -35,7 +35,7 @@ class Both:
         self.found: list[Pair] = []
         self.from_decorator = False
         for colorize, backtrace, diagnose in OPTIONS:
-            options = {"colorize": colorize, "backtrace": backtrace, "diagnose": diagnose}
+            options: dict[str, Any] = {"colorize": colorize, "backtrace": backtrace, "diagnose": diagnose}
             ours = ExceptionText(**options, hidden_files=HIDDEN)
             self.logger.add(partial(self._compare, ours, str(options)), format="{message}", catch=False, **options)
 
