@@ -31,7 +31,9 @@ class Both:
     """A loguru of our own (nobody's handlers are touched) with a handler per combination, made once: they are slow."""
 
     def __init__(self) -> None:
-        self.logger: Any = Logger(Core(), None, 0, False, False, False, False, True, [], {})  # type: ignore[no-untyped-call]
+        untyped: Any = Logger
+        core: Any = Core
+        self.logger = untyped(core(), None, 0, False, False, False, False, True, [], {})
         self.found: list[Pair] = []
         self.from_decorator = False
         for colorize, backtrace, diagnose in OPTIONS:
