@@ -363,7 +363,9 @@ def _patch(event: Event, first: Patcher | None, others: tuple[Patcher, ...]) -> 
     # A patcher may put anything anywhere: what makes no sense is for the sinks to report, and costs no exported record.
     message, level, extra, exception = (record.get(name) for name in ("message", "level", "extra", "exception"))
     if message is not event.message:
-        event.message = event.shown = message if isinstance(message, str) else safe_str(message)
+        if isinstance(message, str):
+            record["message"] = ACTIVE.policy.text(message)
+        event.message = event.shown = record["message"] if isinstance(message, str) else safe_str(message)
     if isinstance(level, RecordLevel | Level):  # logger.level(name) gives the latter
         event.level = RecordLevel(level.name, level.no, level.icon)
     if isinstance(extra, dict):
@@ -513,7 +515,7 @@ def _send_event(event: Event, text: _Text, *, event_name: str | None = None, has
         severity_text(level.name, level.no),
         body,
         template if template != body else None,
-        text.args,
+        ACTIVE.policy.positional(text.args),
         text.format_error,
         site,
         parts,

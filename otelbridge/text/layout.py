@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from otelbridge._native import Layout, encode_json
 from otelbridge.levels import severity_number
+from otelbridge.text.policy import ACTIVE
 from otelbridge.text.time import _TOKENS
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def loguru_shape(event: Event, text: str, _: str = "") -> dict[str, Any]:
             "exception": exception
             and {
                 "type": _type_name(exception),
-                "value": exception.value,
+                "value": _message(exception),
                 "traceback": bool(exception.traceback),
             },
             "extra": record["extra"],
@@ -371,5 +372,11 @@ def _type_name(exception: RecordException) -> str | None:
 
 
 def _message(exception: RecordException) -> object:
-    """What the encoder makes a string of, even if the exception cannot be shown."""
-    return None if exception.value is None else exception.value
+    """Its text, as text sinks show it; the encoder makes one of an exception that has none."""
+    value = exception.value
+    if value is None:
+        return None
+    try:
+        return ACTIVE.policy.text(str(value))
+    except Exception:
+        return value
