@@ -7,7 +7,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otelbridge._family import NO_OPTIONS, Options, emit
+from otelbridge._call import emit
+from otelbridge._family import NO_OPTIONS, Options
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,21 +9,17 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from otelbridge import _catch
+from otelbridge._call import emit_event, emit_foreign
+from otelbridge._export import FORMAT_RAISES, ProviderEmitter, core, report_once
 from otelbridge._family import (
-    FORMAT_RAISES,
     NO_OPTIONS,
     Family,
     Options,
     Patcher,
-    ProviderEmitter,
-    core,
-    emit_event,
-    emit_foreign,
     hold_all,
     make_family,
     release_all,
     renew_all,
-    report_once,
     set_provider,
     stop_all,
 )
@@ -37,7 +33,8 @@ from otelbridge.levels import DEFAULT_LEVELS, Level, Levels
 from otelbridge.text.markup import parse_level_color
 
 if TYPE_CHECKING:
-    from otelbridge._family import CallSite, ExcInfo
+    from otelbridge._export import CallSite
+    from otelbridge._family import ExcInfo
     from otelbridge._parse import Cast
     from otelbridge._span import SpanBlock
     from otelbridge.dispatch.filters import FilterSetting

@@ -370,7 +370,7 @@ def _redaction(setting: Any) -> Redaction:
 
 
 def _use_redaction(policy: Redaction) -> None:
-    from otelbridge._family import set_redaction
+    from otelbridge._export import set_redaction
 
     set_redaction(policy)
 

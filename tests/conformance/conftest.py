@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from otelbridge._export import set_redaction
+from otelbridge.text.redaction import Redaction
 from tests.conformance.support import IMPLEMENTATIONS, Kept, Script, add, reset
 
 
@@ -24,10 +26,12 @@ def quick_paths() -> Iterator[None]:
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The package's name; otelbridge without its departures from loguru."""
     monkeypatch.setenv("OTELBRIDGE_LOGURU_STRICT", "1")
-    return str(request.param)
+    set_redaction(Redaction.from_setting(()))  # the variable is read for it when the logger is imported
+    yield str(request.param)
+    set_redaction(Redaction.from_setting())
 
 
 @pytest.fixture

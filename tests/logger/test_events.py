@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otelbridge import _family
+from otelbridge import _export
 from otelbridge._logger import Logger
 from tests.logger.conftest import Exporting, Lines
 from tests.native.oracle import attributes_of, parse
@@ -68,7 +68,7 @@ def test_wrong_event_is_said_once_and_never_raises(
     """
     A mistake in an event is one line on standard error, once, and no error in the program.
     """
-    monkeypatch.setattr(_family, "_reported", set())
+    monkeypatch.setattr(_export, "_reported", set())
 
     for _ in range(3):
         exporting.logger.event(*arguments)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otelbridge import _native
-from otelbridge._family import set_redaction
+from otelbridge._export import set_redaction
 from otelbridge._logger import Logger
 from otelbridge.levels import DEFAULT_LEVELS
 from otelbridge.record import RecordException, RecordFile, RecordLevel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from otelbridge._family import set_redaction
+from otelbridge._export import set_redaction
 from otelbridge.levels import DEFAULT_LEVELS, severity_number
 from otelbridge.text.redaction import Redaction
 from tests.native.conftest import Exporting
@@ -27,6 +28,15 @@ PER_EXAMPLE = 25
 # Older SDKs lose values inside values and arrays of mixed types, so only plain ones are compared with them.
 IS_NEW = tuple(int(part) for part in version("opentelemetry-sdk").split(".")[:2]) >= (1, 45)
 TRACER = TracerProvider().get_tracer("test")
+
+
+@pytest.fixture(autouse=True)
+def unredacted() -> Iterator[None]:
+    """Generated names and texts are no secrets."""
+    set_redaction(Redaction.from_setting(()))
+    yield
+    set_redaction(Redaction.from_setting())
+
 
 pytestmark = pytest.mark.timeout(300)
 many = settings(
@@ -211,7 +221,6 @@ def test_both_ways_make_the_same_record(exporting: Exporting, batch: list[Call])
     """
     A call encoded by the core alone and the same call with a Python sink attached differ in nothing but the time.
     """
-    set_redaction(Redaction.from_setting(()))
     exporting.take()
     for call in batch:
         call.make(exporting)
@@ -223,7 +232,6 @@ def test_both_ways_make_the_same_record(exporting: Exporting, batch: list[Call])
         through_python = exporting.take()
     finally:
         exporting.logger.remove(sink)
-        set_redaction(Redaction.from_setting())
 
     assert len(plain) == len(through_python) == len(batch)
     for one, other in zip(plain, through_python, strict=True):

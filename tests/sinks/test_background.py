@@ -651,6 +651,101 @@ def test_large_messages_of_many_children_stay_whole(make: Make, kept: Kept) -> N
 
 
 @needs_fork
+def test_complete_in_children(make: Make, tmp_path: Path) -> None:
+    """
+    complete() in a child, a grandchild and threads of theirs returns when the sink has written what they had sent.
+    """
+    path = tmp_path / "log"
+
+    def sink(given: Message) -> None:
+        threading.Event().wait(0.002)
+        with path.open("a") as file:
+            file.write(given + "\n")
+
+    background = make(sink)
+
+    def child(name: str) -> None:
+        found: list[bool] = []
+
+        def log(thread: int) -> None:
+            for number in range(3):
+                background.put(message(f"{name} {thread} {number}"))
+                background.complete()
+                found.append(f"{name} {thread} {number}" in path.read_text().splitlines())
+
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [True] * 9
+        if len(name) == 1:
+            assert ends_well(fork(background, child=partial(child, name * 2)))
+
+    pids = [fork(background, child=partial(child, letter)) for letter in "abc"]
+    results = [ends_well(pid) for pid in pids]
+    background.complete()
+
+    assert all(results)
+    assert len(path.read_text().splitlines()) == 6 * 9
+
+
+@needs_fork
+def test_complete_in_a_child_of_a_parent_that_stands_still(
+    make: Make, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A child gives up on a parent that finishes no message, say as it waits for the child; nothing is lost by that.
+    """
+    monkeypatch.setattr(module, "_STUCK_S", 0.05)
+    gate = Gate(kept)
+    background = make(gate)
+
+    def child() -> None:
+        background.put(message("child"))
+        background.complete()
+
+    assert ends_well(fork(background, child=child))
+    gate.opened.set()
+    background.complete()
+
+    assert kept.texts == ["child"]
+
+
+@needs_fork
+def test_complete_in_a_child_of_a_parent_that_is_gone(make: Make, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A child whose parent goes, or stops its side, while the child waits does not wait on.
+    """
+    monkeypatch.setattr(module, "_STUCK_S", 3600)
+    background = make()
+    asked, closed = os.pipe(), os.pipe()
+
+    def child() -> None:
+        parent = background._parent
+        assert parent is not None
+        wait = parent.answers.wait
+
+        def wait_later(*args: Any) -> bool:
+            os.write(asked[1], b"1")
+            os.read(closed[0], 1)
+            return wait(*args)
+
+        monkeypatch.setattr(parent.answers, "wait", wait_later)
+        monkeypatch.setattr(parent.answers, "has", lambda name: False)
+        background.complete()
+
+    pid = fork(background, child=child)
+    os.read(asked[0], 1)
+    background.stop()
+    os.write(closed[1], b"1")
+
+    assert ends_well(pid)
+    for descriptor in (*asked, *closed):
+        os.close(descriptor)
+
+
+@needs_fork
 def test_killed_child_harms_nobody(make: Make, kept: Kept) -> None:
     """
     A child that is killed in the middle of a message costs nothing but that message.
@@ -846,6 +941,31 @@ def _log_inherited(name: str) -> int:
     return _log_some(_inherited[0], name)
 
 
+def _log_and_read(background: Background, path: str) -> None:
+    background.put(message("spawned"))
+    background.complete()
+    assert Path(path).read_text() == "spawned"
+
+
+def test_complete_in_a_spawned_process(make: Make, tmp_path: Path) -> None:
+    """
+    complete() in a spawned child, too, returns when the process that has the sink has written what the child had sent.
+    """
+    path = tmp_path / "log"
+
+    def sink(given: Message) -> None:
+        threading.Event().wait(0.1)
+        path.write_text(given)
+
+    background = make(sink)
+
+    process = multiprocessing.get_context("spawn").Process(target=_log_and_read, args=(background, str(path)))
+    process.start()
+    process.join()
+
+    assert process.exitcode == 0
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_spawned_process(make: Make, kept: Kept, method: str) -> None:
     """
@@ -984,3 +1104,19 @@ def test_strict_is_loguru_s_pickling(make: Make, kept: Kept) -> None:
     assert kept.texts == ["error"]
     assert exception is not None
     assert exception.traceback is None
+
+
+def test_strict_drops_what_cannot_be_read_back(make: Make, kept: Kept) -> None:
+    """
+    With is_strict a message with a value that cannot be loaded again is told as unreadable, and costs no other.
+    """
+    background = make(is_strict=True)
+
+    background.put(message("bad", value=UnloadableError("a", "b")))
+    background.put(message("good"))
+    background.complete()
+
+    assert kept.texts == ["good"]
+    [(told, error)] = kept.errors
+    assert told is None
+    assert isinstance(error, TypeError)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.support import Kept, add, run_as
+from tests.conformance.support import Kept, add, each, run_as
 
 HERE = __name__
 PARENTS = [HERE.rsplit(".", n)[0] for n in range(HERE.count(".") + 1)]
@@ -40,7 +40,7 @@ def test_disable(logger: Any, kept: Kept, name: str) -> None:
 
 
 @pytest.mark.covers("1.22")
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         HERE + ".",
@@ -85,8 +85,8 @@ def test_returns_nothing(logger: Any, method: str) -> None:
 
 
 @pytest.mark.covers("1.22")
-@pytest.mark.parametrize("method", ["disable", "enable"])
-@pytest.mark.parametrize("name", [5, 1.5, True, [], (), b"a", object(), pytest], ids=repr)
+@each("method", ["disable", "enable"])
+@each("name", [5, 1.5, True, [], (), b"a", object(), pytest])
 def test_name_of_another_type(logger: Any, kept: Kept, method: str, name: object) -> None:
     """A name is a str or None; all else is a TypeError."""
     with pytest.raises(TypeError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Kept, Script, add, error_of
+from tests.conformance.support import Kept, Script, add, departure, each, error_of
 
 
 def sink(message: object) -> None:
@@ -247,7 +247,7 @@ class Nothing:
 
 
 @pytest.mark.covers("1.5")
-@pytest.mark.parametrize("value", [1, None, 1.5, True, {}, [], (), (sink,), b"file.log", Nothing(), object()], ids=repr)
+@each("value", [1, None, 1.5, True, {}, [], (), (sink,), b"file.log", Nothing(), object()])
 def test_sink_of_another_type(logger: Any, value: object) -> None:
     """What is no sink is a TypeError that names its type, and adds no handler."""
     with pytest.raises(TypeError, match=type(value).__name__):
@@ -413,8 +413,8 @@ def test_format_of_another_type(logger: Any, format_: object) -> None:
 
 
 @pytest.mark.covers("1.4", note="markup")
-@pytest.mark.parametrize("colorize", [None, True, False])
-@pytest.mark.parametrize(
+@each("colorize", [None, True, False])
+@each(
     "format_",
     [
         "<foo>{message}</foo>",
@@ -504,11 +504,11 @@ def test_context_of_another_type(logger: Any, context: object) -> None:
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize(
+@each(
     "context",
     ["fork", "spawn", "forkserver", multiprocessing.get_context("spawn"), multiprocessing.get_context(), None],
 )
-@pytest.mark.parametrize("enqueue", [False, True])
+@each("enqueue", [False, True])
 def test_contexts(logger: Any, context: Any, enqueue: bool) -> None:
     """A context is one of multiprocessing's, by name or as an object."""
     kept = Kept()
@@ -519,8 +519,8 @@ def test_contexts(logger: Any, context: Any, enqueue: bool) -> None:
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize("truth", [True, 1, "yes", [0]], ids=repr)
-@pytest.mark.parametrize("name", ["colorize", "serialize", "backtrace", "diagnose", "enqueue", "catch"])
+@each("truth", [True, 1, "yes", [0]])
+@each("name", ["colorize", "serialize", "backtrace", "diagnose", "enqueue", "catch"])
 def test_switches_are_truth_values(logger: Any, name: str, truth: object) -> None:
     """What is true switches on, what is false off; no type is asked for."""
     kept = add(logger, **{"format": "<red>{message}</red>", name: truth})
@@ -536,8 +536,8 @@ def test_switches_are_truth_values(logger: Any, name: str, truth: object) -> Non
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize("false", [False, 0, "", None], ids=repr)
-@pytest.mark.parametrize("name", ["colorize", "serialize", "backtrace", "diagnose", "enqueue", "catch"])
+@each("false", [False, 0, "", None])
+@each("name", ["colorize", "serialize", "backtrace", "diagnose", "enqueue", "catch"])
 def test_switches_off(logger: Any, name: str, false: object) -> None:
     """What is false is off."""
     kept = add(logger, **{"format": "<red>{message}</red>", name: false})
@@ -546,11 +546,11 @@ def test_switches_off(logger: Any, name: str, false: object) -> None:
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize(
+@each(
     "name",
     ["foo", "Level", "rotation", "retention", "compression", "delay", "watch", "mode", "buffering", "encoding", "loop"],
 )
-@pytest.mark.parametrize("kind", ["function", "stream", "handler"])
+@each("kind", ["function", "stream", "handler"])
 def test_unknown_arguments(logger: Any, kind: str, name: str) -> None:
     """An argument that the kind of sink does not know is a TypeError that names it; file arguments are for files."""
     made: dict[str, object] = {"function": sink, "stream": io.StringIO(), "handler": logging.NullHandler()}
@@ -569,15 +569,18 @@ def test_unknown_arguments_of_coroutines(logger: Any, name: str) -> None:
 
 @pytest.mark.covers("1.4")
 @pytest.mark.parametrize("name", ["foo", "loop"])
-@pytest.mark.parametrize("delay", [False, True])
-def test_unknown_arguments_of_files(logger: Any, tmp_path: Path, name: str, delay: bool) -> None:
-    """Other arguments of files are open()'s: what it does not know is a TypeError, when the file is opened."""
-    if delay:
-        logger.remove(logger.add(tmp_path / "file.log", delay=True, **{name: None}))
-        return
+def test_unknown_arguments_of_files(logger: Any, tmp_path: Path, name: str) -> None:
+    """Other arguments of files are open()'s: what it does not know is a TypeError."""
     with pytest.raises(TypeError, match=name):
         logger.add(tmp_path / "file.log", **{name: None})
     assert "handlers=[]" in repr(logger)
+
+
+@pytest.mark.covers("1.4")
+@departure("a mistake in add() is told by add(), not by a message that is lost later")
+def test_unknown_arguments_of_delayed_files(logger: Any, tmp_path: Path) -> None:
+    """With delay=True what open() does not know is noticed when the file is opened."""
+    logger.remove(logger.add(tmp_path / "file.log", delay=True, foo=None))
 
 
 @pytest.mark.covers("1.5")
@@ -684,14 +687,14 @@ ROTATIONS_BAD = [
 
 
 @pytest.mark.covers("1.12")
-@pytest.mark.parametrize("rotation", ROTATIONS_GOOD, ids=repr)
+@each("rotation", ROTATIONS_GOOD)
 def test_rotations(logger: Any, tmp_path: Path, rotation: object) -> None:
     """What rotation may be: a size, a frequency, a time of day or week, a function."""
     logger.remove(logger.add(tmp_path / "file.log", rotation=rotation, delay=True))
 
 
 @pytest.mark.covers("1.12")
-@pytest.mark.parametrize("rotation", ROTATIONS_BAD)
+@each("rotation", ROTATIONS_BAD)
 def test_rotation_mistakes(logger: Any, tmp_path: Path, rotation: str) -> None:
     """A string that is not understood is a ValueError, and no file is made."""
     with pytest.raises(ValueError, match=r"."):
@@ -701,7 +704,7 @@ def test_rotation_mistakes(logger: Any, tmp_path: Path, rotation: str) -> None:
 
 
 @pytest.mark.covers("1.12")
-@pytest.mark.parametrize("rotation", [[], ["1 MB"], {}, object(), datetime.date(2020, 1, 1), b"1 MB"], ids=repr)
+@each("rotation", [[], ["1 MB"], {}, object(), datetime.date(2020, 1, 1), b"1 MB"])
 def test_rotation_of_another_type(logger: Any, tmp_path: Path, rotation: object) -> None:
     """What can be no rotation is a TypeError."""
     with pytest.raises(TypeError):
@@ -709,7 +712,7 @@ def test_rotation_of_another_type(logger: Any, tmp_path: Path, rotation: object)
 
 
 @pytest.mark.covers("1.14")
-@pytest.mark.parametrize(
+@each(
     "retention",
     [
         None,
@@ -723,7 +726,6 @@ def test_rotation_of_another_type(logger: Any, tmp_path: Path, rotation: object)
         datetime.timedelta(1),
         lambda files: None,
     ],
-    ids=repr,
 )
 def test_retentions(logger: Any, tmp_path: Path, retention: object) -> None:
     """What retention may be: a count, an age, a function."""
@@ -731,7 +733,7 @@ def test_retentions(logger: Any, tmp_path: Path, retention: object) -> None:
 
 
 @pytest.mark.covers("1.14")
-@pytest.mark.parametrize("retention", ["nope", "", "5", "1 MB", "monday", "12:00", "daily", ", ", "days", "1 foo"])
+@each("retention", ["nope", "", "5", "1 MB", "monday", "12:00", "daily", ", ", "days", "1 foo"])
 def test_retention_mistakes(logger: Any, tmp_path: Path, retention: str) -> None:
     """A string that is no age is a ValueError, and no file is made."""
     with pytest.raises(ValueError, match=r"."):
@@ -751,18 +753,14 @@ FORMATS = ["gz", "bz2", "xz", "lzma", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz
 
 
 @pytest.mark.covers("1.15")
-@pytest.mark.parametrize(
-    "compression", [None, *FORMATS, *(f".{name}" for name in FORMATS), " gz ", "..gz", str], ids=repr
-)
+@each("compression", [None, *FORMATS, *(f".{name}" for name in FORMATS), " gz ", "..gz", str])
 def test_compressions(logger: Any, tmp_path: Path, compression: object) -> None:
     """What compression may be: a known extension, with a dot before it or not; a function."""
     logger.remove(logger.add(tmp_path / "file.log", compression=compression, delay=True))
 
 
 @pytest.mark.covers("1.15")
-@pytest.mark.parametrize(
-    "compression", ["nope", "", "GZ", "gzip", "7z", "rar", "tgz", "tar.zip", "Tar.Gz", "tar gz", "zst9", "gz.tar"]
-)
+@each("compression", ["nope", "", "GZ", "gzip", "7z", "rar", "tgz", "tar.zip", "Tar.Gz", "tar gz", "zst9", "gz.tar"])
 def test_compression_mistakes(logger: Any, tmp_path: Path, compression: str) -> None:
     """An extension that nobody knows is a ValueError, and no file is made."""
     with pytest.raises(ValueError, match=r"."):

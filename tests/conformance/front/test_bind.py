@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.support import Kept, add
+from tests.conformance.support import Kept, add, each
 
 
 @pytest.mark.covers("1.18")
@@ -163,8 +163,8 @@ SOURCES = ["core", "context", "bound", "call"]
 
 
 @pytest.mark.covers("1.18")
-@pytest.mark.parametrize("first", range(4))
-@pytest.mark.parametrize("second", range(4))
+@each("first", range(4))
+@each("second", range(4))
 def test_precedence(logger: Any, kept: Kept, first: int, second: int) -> None:
     """The call's values win over bound ones, those over contextualized ones, those over configured ones."""
     given_by = {SOURCES[first], SOURCES[second]}

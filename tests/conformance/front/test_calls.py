@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import LEVELS, Kept, add, new_name
+from tests.conformance.support import LEVELS, Kept, add, each, new_name
 
 METHODS = [(name.lower(), name, no) for name, no, _, _ in LEVELS]
 
@@ -93,7 +93,7 @@ def test_bad_levels_are_nobodys_business_without_handlers(logger: Any, level: ob
 
 
 @pytest.mark.covers("1.1")
-@pytest.mark.parametrize(
+@each(
     ("message", "args", "kwargs", "expected"),
     [
         ("{}", (1,), {}, "1"),
@@ -149,7 +149,7 @@ def test_formatting(
 
 
 @pytest.mark.covers("1.1")
-@pytest.mark.parametrize(
+@each(
     "message",
     ["{}", "{0}", "{a}", "{", "}", "{{", "}}", "{{}}", "{!x}", "{:d}", "{a.b[c]}", "{a", '{"json": 1}', "%s %d"],
 )
@@ -163,7 +163,7 @@ def test_no_formatting_without_arguments(logger: Any, kept: Kept, message: str) 
 
 
 @pytest.mark.covers("1.1")
-@pytest.mark.parametrize(
+@each(
     ("message", "args", "kwargs", "error"),
     [
         ("{a}", (), {"b": 1}, KeyError),
@@ -350,10 +350,8 @@ def test_message_is_positional(logger: Any, kept: Kept, method: str) -> None:
 
 
 @pytest.mark.covers("1.1")
-@pytest.mark.parametrize(
-    "name", ["self", "message", "level", "args", "kwargs", "exception", "record", "options", "depth"]
-)
-@pytest.mark.parametrize("how", ["method", "log", "exception"])
+@each("name", ["self", "message", "level", "args", "kwargs", "exception", "record", "options", "depth"])
+@each("how", ["method", "log", "exception"])
 def test_any_keyword_is_an_argument(logger: Any, kept: Kept, name: str, how: str) -> None:
     """No name of a parameter of ours is taken from the user."""
     message = f"<{{{name}}}>"
@@ -412,7 +410,7 @@ def test_exception_method_below_the_level(logger: Any) -> None:
 
 
 @pytest.mark.covers("1.1")
-@pytest.mark.parametrize("threshold", [0, 1, 5, 10, 15, 20, 25, 30, 40, 50, 51])
+@each("threshold", [0, 1, 5, 10, 15, 20, 25, 30, 40, 50, 51])
 def test_thresholds(logger: Any, threshold: int) -> None:
     """A handler gets the records whose severity is its level's or more."""
     kept = add(logger, level=threshold, format="{level.no}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Kept, Script, add, error_of
+from tests.conformance.support import Kept, Script, add, each, error_of
 
 
 class OwnError(Exception):
@@ -73,8 +73,8 @@ def test_nothing_to_catch(logger: Any, kept: Kept, how: str) -> None:
 
 
 @pytest.mark.covers("1.21")
-@pytest.mark.parametrize("types", [LookupError, (LookupError, ValueError), (), ChildError])
-@pytest.mark.parametrize("how", ["function", "block", "coroutine", "generator"])
+@each("types", [LookupError, (LookupError, ValueError), (), ChildError])
+@each("how", ["function", "block", "coroutine", "generator"])
 def test_others_pass(logger: Any, kept: Kept, types: Any, how: str) -> None:
     """Exceptions of other types pass, and are not logged."""
     with pytest.raises(OwnError):
@@ -83,8 +83,8 @@ def test_others_pass(logger: Any, kept: Kept, types: Any, how: str) -> None:
 
 
 @pytest.mark.covers("1.21")
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
-@pytest.mark.parametrize("how", ["function", "block", "coroutine"])
+@each("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+@each("how", ["function", "block", "coroutine"])
 def test_no_exceptions_but_exception(logger: Any, kept: Kept, error: type[BaseException], how: str) -> None:
     """By default only Exception and its children are caught."""
     with pytest.raises(error):
@@ -188,8 +188,8 @@ def test_default_and_reraise(logger: Any, kept: Kept) -> None:
 
 
 @pytest.mark.covers("1.21")
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("exclude", [OwnError, (LookupError, OwnError), Exception, BaseException])
+@each("how", HOWS)
+@each("exclude", [OwnError, (LookupError, OwnError), Exception, BaseException])
 def test_exclude(logger: Any, kept: Kept, how: str, exclude: Any) -> None:
     """What is excluded passes, unlogged, without onerror."""
     calls: list[object] = []
@@ -282,10 +282,8 @@ def test_onerror_that_exits(script: Script) -> None:
 
 
 @pytest.mark.covers("1.21")
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize(
-    ("level", "name", "no"), [("INFO", "INFO", 20), ("CRITICAL", "CRITICAL", 50), (33, "Level 33", 33)]
-)
+@each("how", HOWS)
+@each(("level", "name", "no"), [("INFO", "INFO", 20), ("CRITICAL", "CRITICAL", 50), (33, "Level 33", 33)])
 def test_level(logger: Any, kept: Kept, how: str, level: Any, name: str, no: int) -> None:
     """The level is a name or a severity."""
     run(logger.catch(level=level), how, OwnError())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Kept, Script, add, new_name
+from tests.conformance.support import Kept, Script, add, each, new_name
 
 HERE = __name__
 
@@ -196,7 +196,7 @@ def test_through_a_child(logger: Any, kept: Kept) -> None:
 
 
 @pytest.mark.covers("1.23")
-@pytest.mark.parametrize(
+@each(
     ("arguments", "error"),
     [
         ({"handlers": 5}, TypeError),
@@ -217,7 +217,6 @@ def test_through_a_child(logger: Any, kept: Kept) -> None:
         ({"activation": [("a", True, 3)]}, ValueError),
         ({"nope": 5}, TypeError),
     ],
-    ids=repr,
 )
 def test_mistakes(logger: Any, arguments: dict[str, object], error: type[Exception]) -> None:
     """A mistake is raised at once."""

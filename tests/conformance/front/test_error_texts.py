@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import IMPLEMENTATIONS, error_of, reset
+from tests.conformance.support import IMPLEMENTATIONS, each, error_of, reset
 
 
 def sink(message: object) -> None:
@@ -161,7 +161,7 @@ def strict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize("name", CALLS)
+@each("name", CALLS)
 def test_same_types(strict: None, name: str) -> None:
     """Each mistake raises an error of the same type."""
     first, second = errors(name)
@@ -176,7 +176,7 @@ def named_in(text: str) -> set[str]:
 
 
 @pytest.mark.covers("1.4", note="the words are our own")
-@pytest.mark.parametrize("name", CALLS)
+@each("name", CALLS)
 def test_names_what_came(strict: None, name: str) -> None:
     """Each mistake names at least what loguru names of it: the value, its type, the module, the tag."""
     first, second = errors(name)
@@ -203,7 +203,7 @@ TYPE_ERRORS: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize("name", TYPE_ERRORS)
+@each("name", TYPE_ERRORS)
 def test_wrong_signatures(implementation: str, logger: Any, name: str) -> None:
     """A call that does not fit the signature is a TypeError."""
     with pytest.raises(TypeError):

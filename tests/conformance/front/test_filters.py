@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.support import LEVELS, Kept, add, run_as
+from tests.conformance.support import LEVELS, Kept, add, each, run_as
 
 HERE = __name__
 PARENTS = [HERE.rsplit(".", n)[0] for n in range(HERE.count(".") + 1)]
@@ -210,7 +210,7 @@ def test_name_of_a_patched_record(logger: Any) -> None:
 
 
 @pytest.mark.covers("1.27")
-@pytest.mark.parametrize(
+@each(
     ("levels", "expected"),
     [
         ({}, True),
@@ -242,7 +242,6 @@ def test_name_of_a_patched_record(logger: Any) -> None:
         ({None: True, "": False}, False),
         ({"": 10**9}, False),
     ],
-    ids=repr,
 )
 def test_dict(logger: Any, levels: dict[str | None, Any], expected: bool) -> None:
     """A dict gives the module's level, or that of its closest parent; who is not in it is let through."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Kept, add
+from tests.conformance.support import Kept, add, departure, each
 
 HERE = __name__
 
@@ -26,7 +26,7 @@ def one_line(logger: Any, format_: Any, message: str = "said", **options: Any) -
 
 
 @pytest.mark.covers("1.28")
-@pytest.mark.parametrize(
+@each(
     ("format_", "expected"),
     [
         ("", ""),
@@ -102,7 +102,7 @@ def test_extra_fields(logger: Any, format_: str, expected: str) -> None:
 
 
 @pytest.mark.covers("1.28")
-@pytest.mark.parametrize(
+@each(
     ("format_", "error"),
     [
         ("{nope}", KeyError),
@@ -111,7 +111,6 @@ def test_extra_fields(logger: Any, format_: str, expected: str) -> None:
         ("{0}", ValueError),
         ("{message.nope}", AttributeError),
         ("{level.nope}", AttributeError),
-        ("{level[0]}", TypeError),
         ("{level:nope}", ValueError),
         ("{line:nope}", ValueError),
         ("{message:d}", ValueError),
@@ -129,6 +128,15 @@ def test_failing_fields(logger: Any, capsys: pytest.CaptureFixture[str], format_
     logger.remove()
     add(logger, format=format_, catch=False)
     with pytest.raises(error):
+        logger.info("said")
+
+
+@pytest.mark.covers("1.28")
+@departure("the record's level, file, process and thread are named tuples")
+def test_level_has_no_items(logger: Any) -> None:
+    """A record's level has attributes only."""
+    add(logger, format="{level[0]}", catch=False)
+    with pytest.raises(TypeError):
         logger.info("said")
 
 
@@ -330,7 +338,7 @@ CODES: list[tuple[str, str]] = [
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(("tag", "code"), CODES)
+@each(("tag", "code"), CODES)
 def test_tags(logger: Any, tag: str, code: str) -> None:
     """Each documented tag has its ANSI code; a closing tag resets; without colours nothing is left."""
     plain = add(logger, format=f"a<{tag}>b</{tag}>c", colorize=False)
@@ -341,7 +349,7 @@ def test_tags(logger: Any, tag: str, code: str) -> None:
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(
+@each(
     ("format_", "expected"),
     [
         ("<red>a<b>c</b>d</red>", "\x1b[31ma\x1b[1mc\x1b[0m\x1b[31md\x1b[0m"),
@@ -420,8 +428,8 @@ BAD_TAGS = [
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize("tag", BAD_TAGS)
-@pytest.mark.parametrize("where", ["format", "message"])
+@each("tag", BAD_TAGS)
+@each("where", ["format", "message"])
 def test_unknown_tags(logger: Any, tag: str, where: str) -> None:
     """An unknown tag is a ValueError: of add() in a format, of the call in a message with opt(colors=True)."""
     if where == "format":
@@ -438,7 +446,7 @@ def test_unknown_tags(logger: Any, tag: str, where: str) -> None:
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize(
+@each(
     ("message", "args", "kwargs", "expected"),
     [
         ("<red>x</red>", (), {}, "\x1b[31mx\x1b[0m"),
@@ -476,7 +484,7 @@ def test_colors(logger: Any, message: str, args: tuple[object, ...], kwargs: dic
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize(
+@each(
     ("message", "args", "error"),
     [
         ("<nope>x</nope>", (), ValueError),
@@ -495,7 +503,7 @@ def test_colors(logger: Any, message: str, args: tuple[object, ...], kwargs: dic
         ("{:d}", ("a",), ValueError),
     ],
 )
-@pytest.mark.parametrize("colorize", [True, False])
+@each("colorize", [True, False])
 def test_colors_mistakes(
     logger: Any, message: str, args: tuple[object, ...], error: type[Exception], colorize: bool
 ) -> None:

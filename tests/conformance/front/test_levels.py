@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import LEVELS, Kept, add, error_of, new_name
+from tests.conformance.support import LEVELS, Kept, add, each, error_of, new_name
 
 UNKNOWN = "a level that nobody made"
 
@@ -149,8 +149,8 @@ def test_looks_of_an_unknown_level(logger: Any, looks: dict[str, str]) -> None:
 
 
 @pytest.mark.covers("1.3")
-@pytest.mark.parametrize("name", [5, None, 1.5, b"INFO", ["INFO"], ("INFO",), object()], ids=repr)
-@pytest.mark.parametrize("rest", [{}, {"no": 5}, {"icon": "x"}])
+@each("name", [5, None, 1.5, b"INFO", ["INFO"], ("INFO",), object()])
+@each("rest", [{}, {"no": 5}, {"icon": "x"}])
 def test_name_of_another_type(logger: Any, name: object, rest: dict[str, object]) -> None:
     """A name that is no str is a TypeError."""
     with pytest.raises(TypeError):
@@ -196,7 +196,7 @@ def test_unknown_color(logger: Any, color: str) -> None:
 
 
 @pytest.mark.covers("1.3")
-@pytest.mark.parametrize(
+@each(
     ("color", "expected"),
     [
         ("<red>", "\x1b[31m"),

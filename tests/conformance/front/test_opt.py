@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.support import Kept, add, error_of
+from tests.conformance.support import Kept, add, each, error_of
 
 
 def raised(error: BaseException) -> Any:
@@ -79,8 +79,8 @@ def test_options_are_kept_for_many_calls(logger: Any, kept: Kept) -> None:
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize("name", ["record", "lazy", "colors", "raw"])
-@pytest.mark.parametrize("value", [0, "", None, [], False], ids=repr)
+@each("name", ["record", "lazy", "colors", "raw"])
+@each("value", [0, "", None, [], False])
 def test_switches_off(logger: Any, kept: Kept, name: str, value: object) -> None:
     """What is false is off."""
     logger.opt(**{name: value}).info("<red> {}", 1)
@@ -91,7 +91,7 @@ def test_switches_off(logger: Any, kept: Kept, name: str, value: object) -> None
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize(
+@each(
     ("message", "expected"),
     [
         ("{record[level]}", "WARNING"),
@@ -381,8 +381,8 @@ def test_capture_later(logger: Any, kept: Kept) -> None:
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize("level", ["DEBUG", "INFO", "CRITICAL"])
-@pytest.mark.parametrize("value", [True, 1, "yes", LookupError, [1], 5.0], ids=repr)
+@each("level", ["DEBUG", "INFO", "CRITICAL"])
+@each("value", [True, 1, "yes", LookupError, [1], 5.0])
 def test_exception_being_handled(logger: Any, kept: Kept, level: str, value: object) -> None:
     """What is true, but neither an exception nor a tuple, asks for the exception that is being handled."""
     try:

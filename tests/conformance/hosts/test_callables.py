@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.support import each
+
 
 class Kept:
     """Ways of being called, all of which keep what they are given."""
@@ -110,7 +112,7 @@ def test_returned_value(logger: Any) -> None:
 
 
 @pytest.mark.covers("1.5")
-@pytest.mark.parametrize(
+@each(
     "shown",
     [
         "{}",
@@ -128,7 +130,6 @@ def test_returned_value(logger: Any) -> None:
         "{{}}",
         "\r\n",
     ],
-    ids=ascii,
 )
 def test_message_is_passed_as_it_is(logger: Any, shown: str) -> None:
     """

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.hosts.files import Folder, local, when_asked
+from tests.conformance.support import each
 
 TEXT = b"a\n\xc3\xa9\n"
 
@@ -203,7 +204,7 @@ def test_before_retention(logger: Any, folder: Folder) -> None:
 
 
 @pytest.mark.covers("1.15")
-@pytest.mark.parametrize(
+@each(
     ("compression", "error"),
     [
         ("", ValueError),
@@ -220,7 +221,6 @@ def test_before_retention(logger: Any, folder: Folder) -> None:
         (b"gz", TypeError),
         (object(), TypeError),
     ],
-    ids=ascii,
 )
 def test_refused(logger: Any, folder: Folder, compression: Any, error: type[Exception]) -> None:
     """

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conformance.support import each
+
 RESET = "\x1b[0m"
 
 CODES: dict[str, int] = {
@@ -58,7 +60,7 @@ def colored(
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(("tag", "code"), [*CODES.items(), *((short, CODES[full]) for short, full in SHORT.items())])
+@each(("tag", "code"), [*CODES.items(), *((short, CODES[full]) for short, full in SHORT.items())])
 def test_tags(logger: Any, tag: str, code: int) -> None:
     """
     Each name and each abbreviation is its code, closed by a reset, in formats and in messages.
@@ -72,7 +74,7 @@ def test_tags(logger: Any, tag: str, code: int) -> None:
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(
+@each(
     ("tag", "code"),
     [
         ("fg 0", "38;5;0"),
@@ -102,7 +104,7 @@ def test_many_colours(logger: Any, tag: str, code: str) -> None:
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(
+@each(
     "tag",
     [
         "nope", "RED_", "Red", "redd", "fg", "bg", "fg 256", "fg -1", "fg 1,2", "fg 1,2,3,4", "fg 256,0,0", "fg #12",
@@ -137,7 +139,7 @@ def test_unbalanced_tags(logger: Any, text: str) -> None:
 
 
 @pytest.mark.covers("1.8")
-@pytest.mark.parametrize(
+@each(
     ("text", "plain", "codes"),
     [
         ("<red>a<bold>b</bold>c</red>", "abc", "\x1b[31ma\x1b[1mb\x1b[0m\x1b[31mc\x1b[0m"),
@@ -207,7 +209,7 @@ def test_messages_are_not_parsed(logger: Any, message: str) -> None:
 
 
 @pytest.mark.covers("1.20")
-@pytest.mark.parametrize(
+@each(
     ("message", "args", "kwargs", "plain", "codes"),
     [
         ("<red>{}</red>", ("<b>x</b>",), {}, "<b>x</b>", "\x1b[31m<b>x</b>\x1b[0m"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.hosts.files import Folder, local, when_asked
+from tests.conformance.support import each
 
 DAY = datetime.timedelta(days=1)
 
@@ -254,7 +255,7 @@ def test_accepted(logger: Any, folder: Folder, retention: Any) -> None:
 
 
 @pytest.mark.covers("1.14")
-@pytest.mark.parametrize(
+@each(
     ("retention", "error"),
     [
         ("", ValueError),
@@ -271,7 +272,6 @@ def test_accepted(logger: Any, folder: Folder, retention: Any) -> None:
         (b"1 day", TypeError),
         (object(), TypeError),
     ],
-    ids=ascii,
 )
 def test_refused(logger: Any, folder: Folder, retention: Any, error: type[Exception]) -> None:
     """

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.hosts.files import Folder, local, say, when_asked
+from tests.conformance.support import each
 
 STAMP = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6}"
 
@@ -113,7 +114,7 @@ GOOD: list[Any] = [
 
 
 @pytest.mark.covers("1.12")
-@pytest.mark.parametrize("rotation", GOOD, ids=ascii)
+@each("rotation", GOOD)
 def test_accepted(logger: Any, folder: Folder, rotation: Any) -> None:
     """
     Every documented way to say when is accepted.
@@ -137,7 +138,7 @@ BAD: list[tuple[Any, type[Exception]]] = [
 
 
 @pytest.mark.covers("1.12")
-@pytest.mark.parametrize(("rotation", "error"), BAD, ids=[ascii(value) for value, _ in BAD])
+@each(("rotation", "error"), BAD)
 def test_refused(logger: Any, folder: Folder, rotation: Any, error: type[Exception]) -> None:
     """
     What means nothing is refused at `add()`: no handler, no file.

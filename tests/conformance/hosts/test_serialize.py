@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conformance.support import each
+
 
 class Shown:
     def __str__(self) -> str:
@@ -122,7 +124,7 @@ VALUES: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.covers("1.10")
-@pytest.mark.parametrize(("value", "expected"), VALUES, ids=[ascii(value) for value, _ in VALUES])
+@each(("value", "expected"), VALUES)
 def test_values(logger: Any, value: Any, expected: Any) -> None:
     """
     Any value of extra survives: as JSON where JSON has it, else as its str.
@@ -380,7 +382,7 @@ def test_any_json_value_comes_back(name: str, extra: dict[str, Any]) -> None:
 
 
 @pytest.mark.covers("1.10")
-@pytest.mark.parametrize(("value", "expected"), VALUES, ids=[ascii(value) for value, _ in VALUES])
+@each(("value", "expected"), VALUES)
 def test_same_text_as_the_reference(logger: Any, reference: Any, value: Any, expected: Any) -> None:
     """
     The line is the reference's, character for character, but for the process's clock.

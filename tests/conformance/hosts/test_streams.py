@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.support import each
+
 
 class Stream:
     """Keeps what is written, and every call of the optional methods, in order."""
@@ -255,10 +257,10 @@ def test_write_that_is_no_function(logger: Any) -> None:
 
 
 @pytest.mark.covers("1.4")
-@pytest.mark.parametrize(
+@each(
     "option", ["rotation", "retention", "compression", "delay", "watch", "mode", "buffering", "encoding", "loop", "x"]
 )
-@pytest.mark.parametrize("kind", ["stream", "function", "handler"])
+@each("kind", ["stream", "function", "handler"])
 def test_options_of_other_sinks(logger: Any, kind: str, option: str) -> None:
     """
     An option that belongs to files or coroutines is an unexpected argument for every other sink, and adds nothing.

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conformance.support import each
+
 PARIS = datetime.timezone(datetime.timedelta(hours=1), "CET")
 ODD = datetime.timezone(-datetime.timedelta(hours=9, minutes=30), "HST")
 MOMENT = datetime.datetime(2018, 6, 9, 1, 2, 3, 45006, ODD)  # a Saturday
@@ -68,7 +70,7 @@ TOKENS = [
 
 
 @pytest.mark.covers("1.29")
-@pytest.mark.parametrize(("token", "first", "second"), TOKENS)
+@each(("token", "first", "second"), TOKENS)
 def test_tokens(logger: Any, token: str, first: str, second: str) -> None:
     """
     Each token is replaced by its field.
@@ -86,7 +88,7 @@ def test_microseconds_since_the_epoch(logger: Any) -> None:
 
 
 @pytest.mark.covers("1.29")
-@pytest.mark.parametrize(
+@each(
     ("spec", "expected"),
     [
         ("YYYY-MM-DD HH:mm:ss.SSS", "2018-06-09 01:02:03.045"),
