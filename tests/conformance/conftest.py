@@ -25,13 +25,19 @@ def quick_paths() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def unredacted() -> Iterator[None]:
+    """OTELBRIDGE_LOGURU_STRICT is read for redaction when the logger is imported; here that has happened."""
+    set_redaction(Redaction.from_setting(()))
+    yield
+    set_redaction(Redaction.from_setting())
+
+
 @pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The package's name; otelbridge without its departures from loguru."""
     monkeypatch.setenv("OTELBRIDGE_LOGURU_STRICT", "1")
-    set_redaction(Redaction.from_setting(()))  # the variable is read for it when the logger is imported
-    yield str(request.param)
-    set_redaction(Redaction.from_setting())
+    return str(request.param)
 
 
 @pytest.fixture
