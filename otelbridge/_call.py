@@ -6,9 +6,10 @@ need care) comes to `dispatch`, and makes the same record. Begin reading at `emi
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelbridge._export import CallSite, Wording, core, otlp_level, send_event
 from otelbridge._family import NO_OPTIONS, PYTHON_WAY, Family, Options, Patcher
@@ -18,7 +19,7 @@ from otelbridge._wording import wording_of
 from otelbridge.context import CURRENT, ids_attached
 from otelbridge.dispatch.render import PLAIN, How
 from otelbridge.levels import Level
-from otelbridge.record import RecordException, RecordLevel
+from otelbridge.record import UNKNOWN_SITE, RecordException, RecordLevel
 from otelbridge.text.policy import ACTIVE
 from otelbridge.text.tracebacks import safe_str
 
@@ -55,9 +56,10 @@ def emit(
         return
     suppressed = 0
     if options.once or options.every:
-        suppressed = REPEATS.count(site, message, options)
-        if suppressed < 0:
+        untold = REPEATS.count(caller, found, site, message, options)
+        if untold is None:
             return
+        suppressed = untold
     time_ns = now_ns()
     error = _exception_of(options.exception)
     extra = _extra(family, caller, kwargs if options.capture else {})
@@ -117,6 +119,7 @@ def emit_foreign(
     found = family.levels.find(level)
     if not family.wants(found.no):
         return
+    message = ACTIVE.policy.text(message)
     merged = _extra(family, caller, extra)
     level_seen = RecordLevel(found.name, found.no, found.icon)
     event = Event(family, time_ns, level_seen, message, message, site, merged, _exception_of(exception))
@@ -142,7 +145,8 @@ def emit_event(
     family: Family = caller._dispatcher
     if not family.wants(level.no):
         return
-    extra = {**attributes, **_extra(family, caller, {})}
+    extra = {**ACTIVE.policy.values(dict(attributes)), **_extra(family, caller, {})}
+    body = ACTIVE.policy.text(body)
     site = ("otelbridge.access", event_name, 0, "access", event_name)
     seen = RecordLevel(level.name, level.no, level.icon)
     event = Event(family, now_ns(), seen, body, body, site, extra, _exception_of(exception))
@@ -195,25 +199,60 @@ def _exception_of(option: bool | BaseException | ExcInfo | None) -> RecordExcept
     return RecordException(*sys.exc_info())  # True, and in loguru whatever else is true
 
 
+class _Place(NamedTuple):
+    """A place in the code whose message was said, and where its end is to be told."""
+
+    calls: int
+    untold: int
+    caller: Any
+    level: Level
+    site: CallSite | None
+
+
 class _Repeats:
-    """opt(once=True) and opt(every=n): how often each call site was passed over."""
+    """opt(once=True) and opt(every=n): how often each place was passed over, told by its next record or at exit."""
 
     def __init__(self) -> None:
-        self._calls: dict[Any, int] = {}
+        self._places: dict[Any, _Place] = {}
+        self._tells_at_exit = False
 
-    def count(self, site: CallSite | None, message: object, options: Options) -> int:
-        """How many were suppressed since the last one that went out; -1 if this one is suppressed."""
-        key = (None if site is None else (site[3], site[2]), str(message))
-        calls = self._calls.get(key, 0)
-        if calls or len(self._calls) < _REPEATS_MAX:
-            self._calls[key] = calls + 1
-        if options.once:
-            return -1 if calls else 0
-        return (options.every - 1 if calls else 0) if calls % options.every == 0 else -1
+    def count(self, caller: Any, level: Level, site: CallSite | None, message: object, options: Options) -> int | None:
+        """How many were left out since the last one that went out; None if this one is left out."""
+        text = str(message)
+        key = (None if site is None else (site[3], site[2]), text)
+        place = self._places.get(key) or _Place(0, 0, caller, level, site)
+        is_due = place.calls == 0 if options.once else place.calls % options.every == 0
+        if place.calls or len(self._places) < _PLACES_MAX:
+            untold = 0 if is_due else place.untold + 1
+            self._places[key] = place._replace(calls=place.calls + 1, untold=untold)
+        if is_due:
+            return place.untold
+        if not self._tells_at_exit:  # registered late, so that it runs before delivery ends
+            self._tells_at_exit = True
+            atexit.register(self.tell)
+        return None
+
+    def tell(self) -> None:
+        """Say what was left out and not told yet."""
+        places, self._places = self._places, {}
+        for (_, text), place in places.items():
+            if place.untold:
+                self._say(text, place)
+
+    def _say(self, text: str, place: _Place) -> None:
+        emit_foreign(
+            place.caller,
+            place.level.name if place.level.name in place.caller._dispatcher.levels else place.level.no,
+            f"{text} [{place.untold} more left out]",
+            site=place.site or UNKNOWN_SITE,
+            exception=None,
+            extra={"suppressed_count": place.untold},
+            time_ns=now_ns(),
+        )
 
 
-_REPEATS_MAX = 10_000
-
+# Beyond that many places none is remembered: each of its calls goes out.
+_PLACES_MAX = 10_000
 
 REPEATS = _Repeats()
 PYTHON_WAY.dispatch = dispatch

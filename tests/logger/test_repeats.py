@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from otelbridge._call import REPEATS
 from otelbridge._logger import Logger
 from tests.logger.conftest import Exporting, Lines
 from tests.native.oracle import attributes_of, parse
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Nothing is left to tell at pytest's own exit."""
+    yield
+    REPEATS._places.clear()
 
 
 def test_once(log: Logger, lines: Lines) -> None:
@@ -43,6 +54,34 @@ def test_suppressed_count_is_on_the_wire(exporting: Exporting) -> None:
     records = [parse(data) for data in exporting.take()]
     assert [record.body.string_value for record in records] == ["item 0", "item 2"]
     assert attributes_of(records[1])["suppressed_count"] == 1
+
+
+def test_what_was_left_out_is_told_at_exit(log: Logger, lines: Lines) -> None:
+    """
+    What no later record tells, the end of the process does: message, place, level and number.
+    """
+    for i in range(4):
+        log.opt(once=True).warning("deprecated {}", i)
+        log.opt(every=3).info("item {}", i)
+    REPEATS.tell()
+    REPEATS.tell()
+
+    *_, once = lines.records
+    assert once["message"] == "deprecated {} [3 more left out]"
+    assert (once["level"].name, once["function"]) == ("WARNING", "test_what_was_left_out_is_told_at_exit")
+    assert once["extra"] == {"suppressed_count": 3}
+    assert lines.messages() == ["deprecated 0", "item 0", "item 3", once["message"]]
+
+
+def test_it_is_told_before_delivery_ends() -> None:
+    """
+    At a real exit the number stands on standard error.
+    """
+    code = "from otelbridge import logger\nfor i in range(3): logger.opt(once=True).info('x')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stderr.count(" - x") == 2
+    assert done.stderr.endswith(" - x [2 more left out]\n")
 
 
 def test_calls_below_the_level_do_not_count(log: Logger) -> None:
