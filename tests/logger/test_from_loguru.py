@@ -77,11 +77,12 @@ def test_hold_recipe(tmp_path: Path) -> None:
 
 def test_once_recipe(tmp_path: Path) -> None:
     """
-    The warning is said once, the progress ten times.
+    The warning is said once, the progress ten times; at exit the rest is told.
     """
     said = run(block("once=True"), tmp_path)
 
-    assert (said.count("The old field"), said.count("At item")) == (1, 10)
+    assert (said.count("The old field"), said.count("At item")) == (1 + 1, 10 + 1)
+    assert "The old field is in use [999 more left out]" in said
 
 
 def test_secrets_recipe(tmp_path: Path) -> None:
