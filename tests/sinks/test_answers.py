@@ -101,5 +101,5 @@ def test_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     del answers
 
     assert found
-    assert descriptors() == before
+    assert descriptors() <= before  # of others some may have been collected meanwhile
     assert not list(tmp_path.iterdir())
