@@ -186,19 +186,24 @@ const Sets = struct {
     }
 };
 
-/// Whether the arguments hold what nobody may see (or may hold it). Those that will stand in the message as they are
-/// count on it: see is_hidden. Asked before anything is formatted: what Python gets it formats itself.
+/// Whether arguments or surroundings hold what nobody may see (or may hold it). Asked before anything is formatted:
+/// what Python gets it formats itself, and once is enough.
+inline fn is_hidden_before(call: *const Call, shape: ?*site.Shape, sets: *const Sets, fault: *py.Fault) bool {
+    if (call.has_arguments() and are_hidden(call, shape, true, fault)) return true;
+    for (sets.all()) |set| if (call.state.policy.hides_set(set, fault)) return true;
+    return false;
+}
+
+/// The arguments alone. Those that will stand in the message as they are count on it: see is_hidden.
 noinline fn are_hidden(call: *const Call, shape: ?*site.Shape, are_in_message: bool, fault: *py.Fault) bool {
     const arguments = call.arguments[1 .. 1 + call.positional + call.named];
     return call.state.policy.hides_arguments(shape, arguments, call.names, are_in_message, fault);
 }
 
-/// The same of the message `text` and of what surrounds the call. `complaint`: why the template could not be formatted;
-/// it is the message then.
+/// The same of the message `text`. `complaint`: why the template could not be formatted; it is the message then.
 noinline fn is_hidden(
     call: *const Call,
     shape: ?*site.Shape,
-    sets: *const Sets,
     text: []const u8,
     complaint: []const u8,
     fault: *py.Fault,
@@ -208,7 +213,6 @@ noinline fn is_hidden(
         if (policy.hides_literal(shape, text)) return true;
     } else if (policy.hides_body(text)) return true;
     if (complaint.len > 0 and (policy.hides_text(complaint) or are_hidden(call, shape, false, fault))) return true;
-    for (sets.all()) |set| if (policy.hides_set(set, fault)) return true;
     return false;
 }
 
@@ -222,7 +226,9 @@ fn gather_plain(call: *const Call, w: *Writer, plain: *Plain, fault: *py.Fault) 
     defer if (shape) |s| s.release();
     const template = if (shape) |s| Text{ .bytes = s.text } else template_text(call, fault);
     defer template.release();
-    if (state.policy.is_on() and has_arguments and are_hidden(call, shape, true, fault)) return error.Unusual;
+    const sets = Sets.of(call);
+    defer sets.release();
+    if (state.policy.is_on() and is_hidden_before(call, shape, &sets, fault)) return error.Unusual;
     var complaint: []const u8 = "";
     if (has_arguments) {
         if (fill_body(call, shape, template, w)) {
@@ -236,12 +242,10 @@ fn gather_plain(call: *const Call, w: *Writer, plain: *Plain, fault: *py.Fault) 
         }
     } else plain.message = py.new_ref(call.arguments[0]);
     plain.site = describe(place);
-    const sets = Sets.of(call);
-    defer sets.release();
     try gather_extra(call, &sets, plain);
     plain.ids.keep(state.trace.read(&plain.ids, sets.context, fault));
     const text = if (has_arguments and complaint.len == 0) w.written() else template.bytes;
-    if (state.policy.is_on() and is_hidden(call, shape, &sets, text, complaint, fault)) return error.Unusual;
+    if (state.policy.is_on() and is_hidden(call, shape, text, complaint, fault)) return error.Unusual;
 }
 
 inline fn gather_extra(call: *const Call, sets: *const Sets, plain: *Plain) Error!void {
@@ -281,7 +285,9 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
     defer if (place) |p| p.release();
     const shape = if (place) |p| shape_of(p, call) else null;
     defer if (shape) |s| s.release();
-    if (state.policy.is_on() and call.has_arguments() and are_hidden(call, shape, true, fault)) return error.Unusual;
+    const sets = Sets.of(call);
+    defer sets.release();
+    if (state.policy.is_on() and is_hidden_before(call, shape, &sets, fault)) return error.Unusual;
     const wire_time: u64 = @intCast(@max(time_ns, 0));
     try record.put_head(w, wire_time, call.level.severity);
 
@@ -311,8 +317,6 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
     try record.end_body(w, body);
     const body_end = w.len;
 
-    const sets = Sets.of(call);
-    defer sets.release();
     if (plain) |p| try gather_extra(call, &sets, p);
     var parts = Parts{
         .template = if (templated) template.bytes else null,
@@ -353,7 +357,7 @@ inline fn write_plain(call: *const Call, time_ns: i64, w: *Writer, plain: ?*Plai
     // So late because the text is still on its way to memory when it has just been written.
     if (state.policy.is_on()) {
         const written = if (has_arguments) w.bytes[body_end - text_size .. body_end] else template.bytes;
-        if (is_hidden(call, shape, &sets, written, complaint, fault)) return error.Unusual;
+        if (is_hidden(call, shape, written, complaint, fault)) return error.Unusual;
     }
     try record.put_tail(w, dropped, ids, wire_time, "");
 }

@@ -175,7 +175,9 @@ def test_references_are_flat() -> None:
     Nothing is kept of blocks of either kind.
     """
     value = "".join(("va", "lue"))
-    counted: list[Any] = [value, Contextualized, Scope, AttrSet, None]
+    counted: list[Any] = [value, Contextualized, Scope, AttrSet]
+    if sys.version_info < (3, 12):  # then None is immortal, and extensions for older Pythons make its count drift
+        counted.append(None)
 
     def run() -> None:
         for _ in range(2000):
@@ -187,7 +189,7 @@ def test_references_are_flat() -> None:
     run()
     after = [sys.getrefcount(each) for each in counted]
 
-    assert [a - b for a, b in zip(after, before, strict=True) if abs(a - b) > 100] == []
+    assert [a - b if abs(a - b) > 100 else 0 for a, b in zip(after, before, strict=True)] == [0] * len(counted)
 
 
 @pytest.mark.parametrize("arguments", [(), (None,), ([],), ({}, {})])
