@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelbridge._export import CallSite, Wording, core, otlp_level, send_event
@@ -200,10 +201,10 @@ def _exception_of(option: bool | BaseException | ExcInfo | None) -> RecordExcept
 
 
 class _Place(NamedTuple):
-    """A place in the code whose message was said, and where its end is to be told."""
+    """A place in the code that repeats itself, and how its end is to be told."""
 
-    calls: int
-    untold: int
+    calls: Iterator[int]  # counts from 0; in one step, whatever other threads do
+    period: int  # of so many calls the first is said; 0: of all
     caller: Any
     level: Level
     site: CallSite | None
@@ -218,15 +219,18 @@ class _Repeats:
 
     def count(self, caller: Any, level: Level, site: CallSite | None, message: object, options: Options) -> int | None:
         """How many were left out since the last one that went out; None if this one is left out."""
-        text = str(message)
-        key = (None if site is None else (site[3], site[2]), text)
-        place = self._places.get(key) or _Place(0, 0, caller, level, site)
-        is_due = place.calls == 0 if options.once else place.calls % options.every == 0
-        if place.calls or len(self._places) < _PLACES_MAX:
-            untold = 0 if is_due else place.untold + 1
-            self._places[key] = place._replace(calls=place.calls + 1, untold=untold)
-        if is_due:
-            return place.untold
+        period = 0 if options.once else options.every
+        key = (None if site is None else (site[3], site[2]), safe_str(message), period)
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _PLACES_MAX:
+                return 0
+            place = self._places.setdefault(key, _Place(count(), period, caller, level, site))
+        earlier = next(place.calls)
+        if earlier == 0:
+            return 0
+        if period and earlier % period == 0:
+            return period - 1
         if not self._tells_at_exit:  # registered late, so that it runs before delivery ends
             self._tells_at_exit = True
             atexit.register(self.tell)
@@ -235,20 +239,24 @@ class _Repeats:
     def tell(self) -> None:
         """Say what was left out and not told yet."""
         places, self._places = self._places, {}
-        for (_, text), place in places.items():
-            if place.untold:
-                self._say(text, place)
+        for (_, text, period), place in places.items():
+            left_out = next(place.calls) - 1
+            if period:
+                left_out %= period
+            if left_out > 0:
+                _tell(text, place, left_out)
 
-    def _say(self, text: str, place: _Place) -> None:
-        emit_foreign(
-            place.caller,
-            place.level.name if place.level.name in place.caller._dispatcher.levels else place.level.no,
-            f"{text} [{place.untold} more left out]",
-            site=place.site or UNKNOWN_SITE,
-            exception=None,
-            extra={"suppressed_count": place.untold},
-            time_ns=now_ns(),
-        )
+
+def _tell(text: str, place: _Place, left_out: int) -> None:
+    emit_foreign(
+        place.caller,
+        place.level.name if place.level.name in place.caller._dispatcher.levels else place.level.no,
+        f"{text} [{left_out} more left out]",
+        site=place.site or UNKNOWN_SITE,
+        exception=None,
+        extra={"suppressed_count": left_out},
+        time_ns=now_ns(),
+    )
 
 
 # Beyond that many places none is remembered: each of its calls goes out.

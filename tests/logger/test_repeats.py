@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from otelbridge._call import REPEATS
 from otelbridge._logger import Logger
 from tests.logger.conftest import Exporting, Lines
-from tests.native.oracle import attributes_of, parse
+from tests.native.oracle import Raising, attributes_of, parse
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,37 @@ def test_what_was_left_out_is_told_at_exit(log: Logger, lines: Lines) -> None:
     assert (once["level"].name, once["function"]) == ("WARNING", "test_what_was_left_out_is_told_at_exit")
     assert once["extra"] == {"suppressed_count": 3}
     assert lines.messages() == ["deprecated 0", "item 0", "item 3", once["message"]]
+
+
+def test_threads_say_it_once_together(log: Logger, lines: Lines) -> None:
+    """
+    Of 8 threads at the same place one says it; of every tenth of their 800 calls exactly 80 go out.
+    """
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(100):
+            log.opt(once=True).warning("once")
+            log.opt(every=10).info("often")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (lines.messages().count("once"), lines.messages().count("often")) == (1, 80)
+
+
+def test_message_without_a_text_hurts_nobody(log: Logger, lines: Lines) -> None:
+    """
+    A message whose `__str__` raises is said once like any other.
+    """
+    for _ in range(3):
+        log.opt(once=True).info(Raising())
+
+    assert len(lines.records) == 1
 
 
 def test_it_is_told_before_delivery_ends() -> None:
