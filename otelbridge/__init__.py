@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otelbridge._logger import logger as logger
-    from otelbridge.access import instrument as instrument
-    from otelbridge.access import uninstrument as uninstrument
+    from otelbridge.access.middleware import AccessLogMiddleware as AccessLogMiddleware
     from otelbridge.exceptions import ConfigError as ConfigError
     from otelbridge.exceptions import OtelbridgeError as OtelbridgeError
+    from otelbridge.integrations.apps import instrument as instrument
+    from otelbridge.integrations.apps import uninstrument as uninstrument
     from otelbridge.sinks.asynchronous import AsyncSink as AsyncSink
     from otelbridge.sinks.console import ConsoleSink as ConsoleSink
     from otelbridge.sinks.file import FileSink as FileSink
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Public name -> the module that has it. No submodule bears a public object's name: importing it would replace that.
 _HOMES = {
+    "AccessLogMiddleware": "access.middleware",
     "AsyncSink": "sinks.asynchronous",
     "ConfigError": "exceptions",
     "ConsoleSink": "sinks.console",
@@ -35,14 +37,15 @@ _HOMES = {
     "Stats": "types",
     "configure": "wiring",
     "flush": "wiring",
-    "instrument": "access",
+    "instrument": "integrations.apps",
     "logger": "_logger",
     "shutdown": "wiring",
     "stats": "wiring",
-    "uninstrument": "access",
+    "uninstrument": "integrations.apps",
 }
 
 __all__ = [
+    "AccessLogMiddleware",
     "AsyncSink",
     "ConfigError",
     "ConsoleSink",

@@ -85,6 +85,7 @@ def emit(
     if family.holds.level_no is not None:
         for held in family.holds.keep(Held(event, text, how)):
             _release(family, held)
+    _count(family, event)
     if event.level.no >= otlp_level():
         send_event(event, text)
     if is_patched or how is not PLAIN:
@@ -95,8 +96,16 @@ def emit(
         raise text.interrupt
 
 
+def _count(family: Family, event: Event) -> None:
+    """Count a record that OTLP or a sink wants; once, also if it is held and goes to others later."""
+    level_no = event.level.no
+    if level_no >= otlp_level() or any(level_no >= handler.level_no for handler in family.handlers.active):
+        core.count_event(event)
+
+
 def _release(family: Family, held: Held) -> None:
     """A held call goes where its level alone kept it from going."""
+    core.count_event(held.event)
     if held.event.level.no < otlp_level():
         with ids_attached(held.event.ids):
             send_event(held.event, held.text)
@@ -126,6 +135,7 @@ def emit_foreign(
     event = Event(family, time_ns, level_seen, message, message, site, merged, _exception_of(exception))
     if family.patcher is not None:
         _patch(event, family.patcher, ())
+    _count(family, event)
     if event.level.no >= otlp_level():
         send_event(event, Wording(message, message))
     if family.patcher is not None:
@@ -153,6 +163,7 @@ def emit_event(
     event = Event(family, now_ns(), seen, body, body, site, extra, _exception_of(exception))
     if family.patcher is not None:
         _patch(event, family.patcher, ())
+    _count(family, event)
     if event.level.no >= otlp_level():
         send_event(event, Wording(body, body), event_name=event_name, has_site=False)
     family.handlers.deliver(event)

@@ -35,6 +35,7 @@ from otelbridge.text.markup import parse_level_color
 if TYPE_CHECKING:
     from otelbridge._export import CallSite
     from otelbridge._family import ExcInfo
+    from otelbridge._native import AccessBase
     from otelbridge._parse import Cast
     from otelbridge._span import SpanBlock
     from otelbridge.dispatch.filters import FilterSetting
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DEFAULTS = read_defaults()
+# Levels that nobody can change.
+_PLAIN_LEVELS = {level.name: level.no for level in DEFAULT_LEVELS}
 
 
 class Logger(LoggerBase):
@@ -351,6 +354,18 @@ class Logger(LoggerBase):
             emit_event(self, self._family.levels.find(level), event_name, body, attributes, exception)
         except Exception as error:
             report_once("event", error)
+
+    def access(self, level: str, record: AccessBase, event_name: str, body: str | None) -> bool:
+        """Emit a request's record as the core does it, which is for OTLP alone; `body` None: its line. Never raises.
+
+        False: nothing was done, and `event` has to.
+        """
+        level_no = _PLAIN_LEVELS.get(level)
+        try:
+            return level_no is not None and self._dispatcher.emit_access(record, level_no, event_name, body)
+        except Exception as error:
+            report_once("access", error)
+            return True
 
     def _emit_foreign(
         self,

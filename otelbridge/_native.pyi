@@ -4,8 +4,8 @@ Times are nanoseconds since 1970-01-01 UTC, sizes are bytes. Nothing here raises
 said.
 """
 
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
@@ -15,6 +15,15 @@ from otelbridge.context import Contextualized
 from otelbridge.record import Record, RecordException, RecordLevel
 
 _Site = tuple[str | None, str, int, str, str]
+
+# Value, time, trace id (16 bytes) and span id (8 bytes).
+_Exemplar = tuple[float, int, bytes | None, bytes | None]
+# Begin, number in each bucket, sum, least, most, exemplars in the order of the buckets.
+_Histogram = tuple[int, tuple[int, ...], float, float, float, list[_Exemplar]]
+# Begin, value, exemplars.
+_Count = tuple[int, int, list[_Exemplar]]
+# Method, scheme, status, route, version, error type; None for what came too late to have a set of its own.
+_RequestWords = tuple[str, str, int | None, str | None, str, str | None] | None
 
 def now_ns() -> int:
     """Wall clock, or the one that was set."""
@@ -53,6 +62,18 @@ def set_event_makers(
     or for each time while a clock is set.
     """
 
+def set_trace_api(
+    span_context: type, span: type, context: type, flags: tuple[Any, ...], trace_state: object, span_key: str, /
+) -> None:
+    """OpenTelemetry's SpanContext, NonRecordingSpan, Context, its 256 TraceFlags, the empty TraceState, and where a
+    Context has its span. SpanContext must be a tuple of (trace_id, span_id, is_remote, flags, state, is_valid).
+    """
+
+def remote_context(traceparent: str, current: dict[str, Any], /) -> Any:
+    """`current` as a Context whose span is the one that the header names; None: the header is not version 00 in its
+    plain form, which another has to judge, or set_trace_api was not called.
+    """
+
 def redact_text(text: str, detectors: int, is_secret: Callable[[str], bool] | None = None, /) -> str:
     """`text` without credentials and secret parameters in URLs, and without what `detectors` finds; the same object
     if nothing was found. Linear in the length of the text.
@@ -62,12 +83,25 @@ def redact_text(text: str, detectors: int, is_secret: Callable[[str], bool] | No
     is raised.
     """
 
+def client_text(value: object, /) -> str:
+    r"""Text that any encoder takes, from what a client or server gave; at most 4096 characters, "" for what is no text.
+
+    Bytes are read as UTF-8; what is none, and lone surrogates, become `\xNN` and `\uNNNN`.
+    """
+
+def escape(text: str, /) -> str:
+    r"""`text` with quotes, backslashes, blanks, control, format (bidi) and lone surrogate characters escaped.
+
+    Quotes and backslashes as `\"` and `\\`, the others as `\xNN`, `\uNNNN`, `\UNNNNNNNN`; other letters stay readable.
+    """
+
 @final
 class AttrSet:
     """Immutable attributes of a bound logger or a contextualize block, encoded once where they cannot change.
 
     `hidden`: names in `values` that are id fields of a record, not attributes. `trace_id` (16 bytes) marks records
-    only, as long as the current span is `span`.
+    only, as long as the current span is `span`. `outer`: what was entered before; if it belongs to a request, so does
+    this, and becomes the `context` of that request's record.
     """
 
     def __new__(
@@ -76,6 +110,7 @@ class AttrSet:
         hidden: tuple[str, ...] = (),
         trace_id: bytes | None = None,
         span: object = None,
+        outer: AttrSet | None = None,
         /,
     ) -> AttrSet: ...
     @property
@@ -129,6 +164,16 @@ class Core:
     def counters(self) -> tuple[int, int, int, int, int, int, int]:
         """The fields of otelbridge.types.CoreCounters."""
 
+    def level_counts(self) -> dict[str, int]:
+        """Log records since the process (or its fork) began, by the name of their level; none that is zero.
+
+        A record counts when it is made for OTLP or for a sink by its level, once, whatever ways it goes and whatever
+        becomes of it there. Of the user's own levels 64 are told apart, the others are `_OTHER` together.
+        """
+
+    def count_event(self, event: Event, /) -> None:
+        """Count an event in level_counts; again: nothing. Plain calls are counted by the core."""
+
     def take(self, resource: bytes, scope: bytes, size_max: int, count_max: int, /) -> tuple[bytes, int] | None:
         """Remove the oldest records (at least one) and return them as an ExportLogsServiceRequest, with their number.
 
@@ -154,6 +199,18 @@ class Core:
         /,
     ) -> None:
         """Encode and store one record. exception: (type, message, stacktrace). Ids are read from the context now."""
+
+    def enter_request(
+        self, record: AccessBase, otel_context: Any, /
+    ) -> tuple[Token[AttrSet | None], Token[Any] | None]:
+        """Begin what belongs to a request: blocks that are entered from now on are its record's `context`.
+
+        Sets the ContextVar to that context (a new empty AttrSet at first), and OpenTelemetry's to `otel_context` (None:
+        as it is).
+        """
+
+    def leave_request(self, entry: tuple[Token[AttrSet | None], Token[Any] | None], /) -> None:
+        """Undo enter_request, in reverse order; nothing in another context than the one that entered."""
 
 @disjoint_base
 class Dispatcher:
@@ -192,6 +249,81 @@ class Dispatcher:
 
     def set_python_way(self, flag: bool, /) -> None:
         """True: every call that passes the threshold goes to `dispatch`."""
+
+    def emit_access(self, record: AccessBase, level_no: int, event_name: str, body: str | None, /) -> bool:
+        """Encode a request's record for OTLP, if nobody else wants it; body None: its line.
+
+        False: nothing was done, and Logger.event has to make the same record: a sink or patcher wants it, something is
+        to be redacted, an attribute has to be looked at by Python. Extra and context come along, as there.
+        """
+
+@disjoint_base
+class AccessBase:
+    """The fields of a request, and its views; otelbridge/access/record.py says what they mean. What else is set is kept
+    in `__dict__`. Made with fields by keyword; TypeError for a value of a wrong type, OverflowError beyond 64 bits.
+    """
+
+    def __new__(cls, **fields: Any) -> Self: ...
+    method: str
+    path: str
+    query: str
+    scheme: str
+    http_version: str
+    client_address: str | None
+    user_agent: str | None
+    referer: str | None
+    request_id: str | None
+    headers: dict[str, list[str]]
+    route: str | None
+    status: int | None
+    request_body_size: int
+    response_body_size: int
+    start_ns: int
+    ttfb_ns: int | None
+    duration_ns: int
+    ended_by: str
+    error_type: str | None
+    known_method: str
+    log_query: bool
+    echo_request_id: bool
+    closed: bool
+    @property
+    def context(self) -> AttrSet | None:
+        """The AttrSet that was entered last in the request; None: none was, or the record is closed."""
+
+    def line(self) -> str: ...
+    def _line(self, protocol: str, /) -> str: ...
+    def attributes(self) -> dict[str, Any]: ...
+    def _common_attributes(self) -> dict[str, Any]:
+        """Those that a WebSocket session has, too; no additions."""
+
+@final
+class AccessReader:
+    """Reads requests into records, whatever a client or server put there.
+
+    `captured`: headers to keep, by lower-case name, and what they are called in `headers`; `fields`: those that the
+    propagator wants. TypeError for arguments of other types. socket_type is called, record_type is not: it must have
+    no fields in Python.
+    """
+
+    def __new__(
+        cls,
+        record_type: type[AccessBase],
+        socket_type: type[AccessBase],
+        known_methods: frozenset[str],
+        captured: dict[bytes, str],
+        fields: frozenset[bytes],
+        /,
+    ) -> AccessReader: ...
+    def asgi(self, scope: Mapping[str, Any], /) -> tuple[Any, dict[str, list[str]] | None]:
+        """Read a scope of type http or websocket. The second is what the propagator's headers say, None without any.
+
+        Of several User-Agent or Referer headers the first counts, of several X-Request-ID the first acceptable one;
+        without one an id is made: 32 random hexadecimal characters.
+        """
+
+    def wsgi(self, environ: Mapping[str, Any], /) -> tuple[Any, dict[str, list[str]] | None]:
+        """The same of an environ."""
 
 @final
 class Event:
@@ -247,6 +379,59 @@ class Layout:
     def __new__(cls, ops: tuple[tuple[Any, ...], ...], sanitize: bool, /) -> Layout: ...
     def render(self, event: Event, exception_text: str, /) -> str | None:
         """The text; None: Python has to (the record exists, a text needs escaping, a field is missing …)."""
+
+@final
+class Traffic:
+    """What HTTP requests add up to. All words are bounded by the caller; no call allocates but the first of its words.
+
+    sets_max: how many combinations of words are told apart; later ones are summed up together. exemplars: as
+    OTEL_METRICS_EXEMPLAR_FILTER; ids are those of the current span. A forked child starts from zero.
+    ValueError: bounds that are not finite or do not rise, an unknown filter.
+    """
+
+    def __new__(
+        cls,
+        core: Core,
+        duration_bounds: tuple[float, ...],
+        size_bounds: tuple[float, ...],
+        sets_max: int = 2000,
+        exemplars: Literal["trace_based", "always_on", "always_off"] = "trace_based",
+        /,
+    ) -> Traffic: ...
+    def started(self, method: str, scheme: str, /) -> None:
+        """Count a request in."""
+
+    def ended(
+        self,
+        method: str,
+        scheme: str,
+        status: int | None,
+        route: str | None,
+        version: str,
+        error_type: str | None,
+        duration_ns: int,
+        request_size: int,
+        response_size: int,
+        counted: bool,
+        /,
+    ) -> None:
+        """Add a finished request; counted: out again. A negative duration or size is no measurement, as in the SDK.
+
+        TypeError, OverflowError: a word that is no str, a number beyond 64 bits; then nothing is added.
+        """
+
+    def snapshot(
+        self, histograms_delta: bool, counters_delta: bool, active_delta: bool, /
+    ) -> tuple[
+        int,
+        list[tuple[_RequestWords, _Histogram | None, _Histogram | None, _Histogram | None, _Count | None]],
+        list[tuple[tuple[str, str] | None, _Count]],
+    ]:
+        """Time; per combination of words duration (s), sizes of request and response, number; requests under way.
+
+        delta: what was added since the last snapshot, and no point if that is nothing; else all since the beginning.
+        Exemplars are given once. RuntimeError: called while another thread's is being taken.
+        """
 
 def set_scope(
     kind: type[Scope],

@@ -203,7 +203,8 @@ def enter(values: dict[str, Any]) -> Entry:
     hidden = tuple(name for name in hidden if name not in values)  # given anew: judged anew
     span, mark, moved = _ids_of_block(values, mark)
     hidden += moved
-    attributes = AttrSet(merged, hidden) if mark is None else AttrSet(merged, hidden, *mark)
+    marked_by, at_span = mark or (None, None)
+    attributes = AttrSet(merged, hidden, marked_by, at_span, outer)
     otel_token = _attach_span(span) if span is not None else None
     return Entry(CURRENT.set(attributes), otel_token)
 
@@ -300,17 +301,23 @@ def _attach_span(span: Span) -> Token[Context]:
 
 def attach(core: Core) -> None:
     """Show the core where OpenTelemetry keeps its context. Imports opentelemetry's API."""
+    variable = otel_variable()
+    # Another runtime context than ContextVars (OTEL_PYTHON_CONTEXT): ask through the API, more slowly.
+    source: Any = variable if variable is not None else _ApiContext()
+    core.attach_otel(source, _span_key())
+
+
+@functools.cache
+def otel_variable() -> ContextVar[Context] | None:
+    """The variable that holds OpenTelemetry's current Context; None where it is none. Imports opentelemetry's API."""
     from opentelemetry import context, trace
 
     probe = trace.set_span_in_context(trace.INVALID_SPAN, context.Context())
     token = context.attach(probe)
     try:
-        variable = next((found for found, value in copy_context().items() if value is probe), None)
+        return next((found for found, value in copy_context().items() if value is probe), None)
     finally:
         context.detach(token)
-    # Another runtime context than ContextVars (OTEL_PYTHON_CONTEXT): ask through the API, more slowly.
-    source: Any = variable if variable is not None else _ApiContext()
-    core.attach_otel(source, _span_key())
 
 
 class _ApiContext:
@@ -320,3 +327,13 @@ class _ApiContext:
         from opentelemetry import context
 
         return context.get_current()
+
+    def set(self, value: Context) -> Token[Context]:
+        from opentelemetry import context
+
+        return context.attach(value)
+
+    def reset(self, token: Token[Context]) -> None:
+        from opentelemetry import context
+
+        context.detach(token)

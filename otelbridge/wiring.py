@@ -11,16 +11,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from otelbridge.delivery.accounting import Account
 from otelbridge.delivery.report import Reporter
 from otelbridge.delivery.worker import Route, Worker
 from otelbridge.exceptions import ConfigError
 from otelbridge.otlp.outcome import Sender, Signal
-from otelbridge.otlp.settings import Settings, resolve
+from otelbridge.otlp.settings import Settings, StatsdSettings, resolve
 from otelbridge.text.redaction import Redaction
 from otelbridge.types import Stats
+
+if TYPE_CHECKING:
+    from otelbridge.metrics.instruments import RequestMetrics
+    from otelbridge.metrics.statsd.sender import Route as StatsdRoute
+    from otelbridge.metrics.statsd.sources import StatsdRequestMetrics
 
 EXIT_TIMEOUT_S = 2.0
 
@@ -39,7 +44,7 @@ def configure(
     level: str | int | None = None,
     statsd: Any = None,
     statsd_prefix: str | None = None,
-    statsd_dialect: str | None = None,
+    statsd_dialect: Literal["dogstatsd", "plain", "influx", "graphite"] | None = None,
     resource: Mapping[str, str | bool | int | float | Sequence[str | bool | int | float]] | None = None,
     spool: str | None = None,
     durability: str | None = None,
@@ -54,9 +59,15 @@ def configure(
 
     `endpoint` is a base URL (`/v1/logs` and so on are added); `headers` a mapping or `key=value,key=value`; `timeout_s`
     the seconds that one attempt may take (10.0); `level` a name or a number; `resource` attributes beside the service's
-    name; `logs="provider"` hands records to the OpenTelemetry LoggerProvider that the app has set. `redact`: names,
-    globs and detectors beside the default list of secrets, a callable(name) -> bool instead of it, or False for none:
-    what bears such a name is `[REDACTED]` in every sink and in OTLP.
+    name; `logs="provider"` hands records to the OpenTelemetry LoggerProvider that the app has set.
+
+    `metrics="statsd"` sends metrics to a StatsD agent instead, whatever OTEL_SDK_DISABLED says: `statsd` is its URL
+    (udp://127.0.0.1:8125; or tcp://, unix://, unixgram://) or your own `statsd.StatsClient`, `statsd_prefix` stands
+    before every name, `statsd_dialect` is how attributes are written ("dogstatsd"; with a StatsClient "plain", which
+    has none). None of the three selects StatsD.
+
+    `redact`: names, globs and detectors beside the default list of secrets, a callable(name) -> bool instead of it, or
+    False for none: what bears such a name is `[REDACTED]` in every sink and in OTLP.
 
     Raises ConfigError, in one sentence, for a mistake in an argument or a variable.
     """
@@ -73,6 +84,25 @@ def ensure_configured() -> None:
         with _runtime.lock:
             if _runtime.settings is None:
                 configure()
+
+
+def metrics_backend() -> str:
+    """Where the metrics of requests go unless `instrument()` says otherwise: "otlp", "statsd" or "none"."""
+    ensure_configured()
+    assert _runtime.settings is not None
+    return _runtime.settings.metrics
+
+
+def otlp_metrics() -> RequestMetrics:
+    """Requests' way out over OTLP: summed up by ourselves where the MeterProvider is ours, else instruments."""
+    ensure_configured()
+    return _runtime.otlp_metrics()
+
+
+def statsd_metrics() -> StatsdRequestMetrics:
+    """Requests' way out to StatsD, one for the process; where to, `configure()` has said or the environment says."""
+    ensure_configured()
+    return _runtime.statsd_metrics()
 
 
 def flush(timeout_s: float = 5.0) -> bool:
@@ -110,6 +140,8 @@ class _Runtime:
         self._log_records: Any = None
         self._spans: Any = None
         self._points: Any = None
+        self._sums: RequestMetrics | None = None
+        self._statsd: _Statsd | None = None
         self._identity: Any = None
         # Who the spans and points of our own providers say they are; None while there are no such providers.
         self._fixed_resource: Mapping[str, Any] | None = None
@@ -122,12 +154,14 @@ class _Runtime:
 
         set_format_raises(settings.format_errors == "raise" or strict())
         if settings.disabled:
+            self._configure_statsd(settings)
             self._stop_all(time.monotonic() + EXIT_TIMEOUT_S)
             core.set_export("off", settings.level_no, settings.buffer_size)
             logger.set_provider_emitter(None)
             self.settings = settings
             return
         self._configure_export(settings, core, logger)
+        self._configure_statsd(settings)
         self.settings = settings
 
     def _configure_export(self, settings: Settings, core: Any, logger: Any) -> None:
@@ -212,14 +246,59 @@ class _Runtime:
             self._dismiss("metrics")
             return
         if self._points is None:
-            points = CollectedPoints(metric_preferences(settings.signals["metrics"]), self._identity.stamp)
+            points = CollectedPoints(metric_preferences(settings.signals["metrics"]), self._identity.stamp, resource)
             if not set_meter_provider(resource, points):
+                self._count_log_records()
                 return
             self._points = points
             self._fixed_resource = dict(resource.attributes)
+        self._count_log_records()
         worker = self._employ("metrics", "otelbridge-points", self._points, settings, settings.metric_interval_s)
         # Nothing tells of the first measurement, so this one begins at once.
         worker.start()
+
+    def _count_log_records(self) -> None:
+        """Log records by level, in the MeterProvider that is set, ours or the user's; again changes nothing."""
+        from opentelemetry.metrics import get_meter
+
+        from otelbridge._logger import core
+        from otelbridge.metrics.otel import register_log_records
+        from otelbridge.scope import SCOPE_NAME, scope_version
+
+        register_log_records(get_meter(SCOPE_NAME, scope_version()), core.level_counts)
+
+    def _configure_statsd(self, settings: Settings) -> None:
+        if self._statsd is not None:
+            self._statsd.follow(settings)
+        elif settings.metrics == "statsd":
+            self._statsd = _Statsd(settings, self.reporter)
+            self._hook()
+
+    def otlp_metrics(self) -> RequestMetrics:
+        """What requests are measured with for OTLP; our own sums are one for the process."""
+        from otelbridge.metrics.instruments import old_names_wanted
+        from otelbridge.metrics.otel import OtelRequestMetrics
+
+        instruments = OtelRequestMetrics(old_names=old_names_wanted())
+        with self.lock:
+            if self._points is None or old_names_wanted() or not self._points.has_plain_histograms:
+                return instruments
+            if self._sums is None:
+                from otelbridge._logger import core
+                from otelbridge.metrics.aggregated import AggregatedRequestMetrics, make_traffic
+
+                self._sums = AggregatedRequestMetrics(make_traffic(core), instruments, self._points.temporality)
+                self._points.producers.append(self._sums.collect)
+            return self._sums
+
+    def statsd_metrics(self) -> StatsdRequestMetrics:
+        """What requests are measured with for StatsD, made when the first app asks for it."""
+        with self.lock:
+            if self._statsd is None:
+                assert self.settings is not None
+                self._statsd = _Statsd(self.settings, self.reporter)
+                self._hook()
+            return self._statsd.requests
 
     def _employ(self, signal: Signal, name: str, source: Any, settings: Settings, delay_s: float) -> Worker:
         """Give a signal's worker, new or old, its route."""
@@ -243,23 +322,30 @@ class _Runtime:
         """Have all workers send what they have, at the same time."""
         workers = [worker for worker in list(self._workers.values()) if not worker.is_stopped]
         tickets = [(worker, worker.ask_flush()) for worker in workers]
+        statsd = None if self._statsd is None else self._statsd.sender
+        statsd_ticket = None if statsd is None or statsd.is_stopped else statsd.ask_flush()
         # Each is waited for, so that one that is late does not hide what the others have achieved.
         results = [worker.wait_flush(ticket, deadline) for worker, ticket in tickets]
+        if statsd is not None and statsd_ticket is not None:
+            results.append(statsd.wait_flush(statsd_ticket, deadline))
         return all(results)
 
     def shutdown(self, deadline: float) -> bool:
         """Flush and stop."""
         with self.lock:
             settings = self.settings
-            if settings is None or settings.disabled:
+            if settings is None:
                 return True
             from otelbridge._logger import core, logger
 
-            logger.set_provider_emitter(None)
-            if settings.logs == "otlp":
-                core.set_export("shutdown", settings.level_no, settings.buffer_size)
+            if not settings.disabled:
+                logger.set_provider_emitter(None)
+                if settings.logs == "otlp":
+                    core.set_export("shutdown", settings.level_no, settings.buffer_size)
             is_complete = self.flush(deadline)
             self._stop_all(deadline)
+            if self._statsd is not None:
+                self._statsd.sender.stop(deadline)
         worker = self._workers.get("logs")
         if worker is not None:
             self.reporter.losses(worker.lost(), final=True)
@@ -291,6 +377,8 @@ class _Runtime:
                 worker.ask_stop()
         if "metrics" in self._workers:
             self._workers["metrics"].start()
+        if self._statsd is not None:
+            self._statsd.after_fork()
 
     def _hook(self) -> None:
         if self._is_hooked:
@@ -303,6 +391,40 @@ class _Runtime:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
         _hook_multiprocessing()
+
+
+class _Statsd:
+    """StatsD's sender and what it sends: requests, and counts of log records where all metrics go there."""
+
+    def __init__(self, settings: Settings, reporter: Reporter) -> None:
+        from otelbridge._logger import core
+        from otelbridge.metrics.statsd.sender import StatsdSender
+        from otelbridge.metrics.statsd.sources import StatsdLogRecords, StatsdRequestMetrics
+
+        self.sender = StatsdSender(_statsd_route(settings.statsd), tell=reporter.once)
+        self.requests = StatsdRequestMetrics(self.sender)
+        self._log_records = StatsdLogRecords(core.level_counts)
+        self._choose_sources(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Do as another `configure()` says."""
+        self.sender.change_route(_statsd_route(settings.statsd))
+        self._choose_sources(settings)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child."""
+        self.sender.after_fork()
+        self._begin()
+
+    def _choose_sources(self, settings: Settings) -> None:
+        self._is_for_all = settings.metrics == "statsd"
+        self.sender.set_sources(self.requests, *([self._log_records] if self._is_for_all else []))
+        self._begin()
+
+    def _begin(self) -> None:
+        # Nothing tells of the first log record, so the sender does not wait for it.
+        if self._is_for_all:
+            self.sender.ensure_running()
 
 
 def _hook_multiprocessing() -> None:
@@ -334,6 +456,26 @@ def _sender_maker(signal: Signal, settings: Settings, reporter: Reporter) -> Cal
         return HttpSender(signal, way, announce)
 
     return make
+
+
+def _statsd_route(way: StatsdSettings) -> StatsdRoute:
+    from otelbridge.metrics.statsd.clients import PacketClient, TcpClient, UdpClient, UnixClient
+    from otelbridge.metrics.statsd.lines import DIALECTS
+    from otelbridge.metrics.statsd.output import ClientOutput, PacketOutput
+    from otelbridge.metrics.statsd.sender import Route
+
+    dialect = DIALECTS[way.dialect]
+    client: PacketClient
+    match way.transport:
+        case "client":
+            return Route(ClientOutput(way.client), dialect, way.prefix)
+        case "udp":
+            client = UdpClient(way.host, way.port)
+        case "tcp":
+            client = TcpClient(way.host, way.port)
+        case "unix" | "unixgram":
+            client = UnixClient(way.path, datagram=way.transport == "unixgram")
+    return Route(PacketOutput(client, way.address), dialect, way.prefix)
 
 
 def _import_transports(settings: Settings) -> None:

@@ -44,7 +44,7 @@ CONCRETE = {f"{PACKAGE}.otlp.transport_http", f"{PACKAGE}.otlp.transport_grpc", 
 
 # Heavy modules, and the rooms whose files may import them when they are loaded: they are loaded late themselves.
 HEAVY = {
-    "opentelemetry": {"access", "delivery", "metrics", "otlp", "viewer"},
+    "opentelemetry": {"access", "delivery", "integrations", "metrics", "otlp", "viewer"},
     "opentelemetry.sdk": {"delivery", "otlp"},
     "opentelemetry.exporter": set[str](),
     "google": {"otlp", "viewer"},
@@ -54,7 +54,9 @@ HEAVY = {
     "hypercorn": {"hypercorn", "server"},
     "rich": set[str](),
     "orjson": set[str](),
-    "statsd": set[str](),
+    "statsd": {"metrics"},
+    # Whoever uses a framework has imported it.
+    **{name: set[str]() for name in ("django", "fastapi", "flask", "litestar", "quart", "starlette", "werkzeug")},
 }
 
 

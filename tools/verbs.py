@@ -20,7 +20,7 @@ usage: python3 -m tools VERB
   check              linters, types, native checks, cross-compiling, generated documents
   bench              the comparison table with other loggers
   native [MODE]      rebuild the native core; MODE Debug or ReleaseSafe lasts until the next verb that runs it
-  collector          build the OpenTelemetry Collector for the tests into the user's cache
+  collector          build the OpenTelemetry Collector and a StatsD server for the tests into the user's cache
   docs               rewrite docs/compatibility.md from the tests
   clean              remove .venv and everything else that was built or cached in this folder
 
@@ -78,9 +78,10 @@ def native(arguments: list[str]) -> int:
 
 
 def build_collector(arguments: list[str]) -> int:
-    """Build the collector, unless the cache has it."""
+    """Build the collector and statsd_exporter, unless the cache has them."""
     _takes_nothing("collector", arguments)
     say(f"the collector is ready: {collector.build()}")
+    say(f"statsd_exporter is ready: {collector.build_statsd_exporter()}")
     return 0
 
 

@@ -53,6 +53,10 @@ inline fn settle(w: *wire.Writer, begin: usize, result: wire.Error!void) usize {
 pub noinline fn put_apart(encoder: *otlp.Encoder, name: []const u8, value: O) usize {
     return put_sized(encoder, .{ .text = name }, value);
 }
+/// The same by a name that is encoded already.
+pub noinline fn put_apart_as(encoder: *otlp.Encoder, key: otlp.Key, value: O) usize {
+    return put_sized(encoder, key, value);
+}
 
 /// Our attributes of a simple call; returns how many were dropped.
 pub inline fn put_own(encoder: *otlp.Encoder, parts: *const Parts) wire.Error!usize {

@@ -8,6 +8,7 @@ const otlp = @import("otlp.zig");
 const limits = @import("limits.zig");
 const record = @import("record.zig");
 const own = @import("own.zig");
+const access = @import("access.zig");
 const Verdict = @import("redaction.zig").Verdict;
 const O = py.O;
 const Text = otlp.Text;
@@ -35,16 +36,30 @@ pub const AttrSet = extern struct {
     /// What the redaction policy of that generation says of the values.
     judged_by: u32,
     verdict: Verdict,
+    /// The access record of the request that this was entered in.
+    owner: ?*access.Record,
+
+    /// Belong to the request that `outer` belongs to, if it does.
+    fn join(set: *AttrSet, outer: ?*const AttrSet) void {
+        const around = outer orelse return;
+        const owner = around.owner orelse return;
+        set.owner = @ptrCast(py.new_ref(@ptrCast(owner)));
+        owner.entered(set);
+    }
 };
 
 pub var attr_set_type: ?*py.TypeObject = null;
+/// The encoding of no attributes.
+var no_bytes: [1]u8 = .{0};
+/// What stands for no values: a dict that nobody changes.
+var no_values: ?O = null;
 
-/// AttrSet(values: dict, hidden: tuple = (), trace_id: bytes | None = None, span: object = None)
+/// AttrSet(values: dict, hidden: tuple = (), trace_id: bytes | None = None, span: object = None, outer: AttrSet | None = None)
 pub fn attr_set_new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
     const count = py.PyTuple_Size(args);
     const extra = if (kwargs) |k| py.PyDict_Size(k) else 0;
-    if (count < 1 or count > 4 or extra != 0) {
-        py.PyErr_SetString(py.PyExc_TypeError, "AttrSet takes (values, hidden=(), trace_id=None, span=None)");
+    if (count < 1 or count > 5 or extra != 0) {
+        py.PyErr_SetString(py.PyExc_TypeError, "AttrSet takes (values, hidden=(), trace_id=None, span=None, outer=None)");
         return null;
     }
     const values = py.PyTuple_GetItem(args, 0).?;
@@ -57,6 +72,8 @@ pub fn attr_set_new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
         py.PyErr_SetString(py.PyExc_TypeError, "AttrSet: hidden must be a tuple");
         return null;
     }
+    const outer = if (count > 4) py.PyTuple_GetItem(args, 4).? else &py._Py_NoneStruct;
+    if (!py.is_none(outer) and attr_set_of(outer) == null) return py.type_error("AttrSet: outer must be an AttrSet or None");
     const self = py.PyType_GenericAlloc(t, 0) orelse return null;
     const set: *AttrSet = @ptrCast(self);
     set.values = py.new_ref(values);
@@ -75,6 +92,7 @@ pub fn attr_set_new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
         set.mark_span = py.new_ref(if (count > 3) py.PyTuple_GetItem(args, 3).? else &py._Py_NoneStruct);
     }
     encode_set(set);
+    set.join(attr_set_of(outer));
     return self;
 }
 
@@ -86,16 +104,36 @@ pub fn attr_set_inside(outer: ?*const AttrSet, values: O) ?O {
     const self = py.PyType_GenericAlloc(attr_set_type.?, 0) orelse return null;
     const set: *AttrSet = @ptrCast(self);
     set.values = py.new_ref(merged);
+    if (outer) |around| inherit(set, around);
+    encode_set(set);
+    set.join(outer);
+    return self;
+}
+/// What surrounds a request: `outer`, but blocks that are entered in it are its record's. As attr_set_inside.
+pub fn attr_set_of_request(outer: ?*const AttrSet, owner: O) ?O {
+    const self = py.PyType_GenericAlloc(attr_set_type.?, 0) orelse return null;
+    const set: *AttrSet = @ptrCast(self);
+    set.owner = @ptrCast(py.new_ref(owner));
     if (outer) |around| {
-        set.hidden = around.hidden;
-        set.mark_span = around.mark_span;
-        set.has_mark = around.has_mark;
-        set.mark = around.mark;
-        py.Py_IncRef(set.hidden);
-        py.Py_IncRef(set.mark_span);
+        set.values = py.new_ref(around.values.?);
+        inherit(set, around);
+    } else {
+        if (no_values == null) no_values = py.PyDict_New() orelse {
+            py.Py_DecRef(self);
+            return null;
+        };
+        set.values = py.new_ref(no_values.?);
     }
     encode_set(set);
     return self;
+}
+fn inherit(set: *AttrSet, outer: *const AttrSet) void {
+    set.hidden = outer.hidden;
+    set.mark_span = outer.mark_span;
+    set.has_mark = outer.has_mark;
+    set.mark = outer.mark;
+    py.Py_IncRef(set.hidden);
+    py.Py_IncRef(set.mark_span);
 }
 
 /// Encode the attributes ahead of the calls, if none of them can change until then.
@@ -131,6 +169,10 @@ fn encode_set(set: *AttrSet) void {
         set.count += 1;
     }
     if (!encodable) return;
+    if (w.len == 0) {
+        set.bytes = &no_bytes;
+        return;
+    }
     const bytes = wire.duplicate(w.written()) orelse return;
     set.bytes = bytes.ptr;
     set.len = bytes.len;
@@ -162,7 +204,8 @@ fn is_constant(value: O) bool {
 
 pub fn attr_set_traverse(self: O, visit: py.VisitProc, arg: ?*anyopaque) callconv(.c) c_int {
     const set: *AttrSet = @ptrCast(self);
-    for ([_]?O{ set.values, set.hidden, set.mark_span, @ptrCast(@alignCast(py.type_of(self))) }) |object| {
+    const kind: O = @ptrCast(@alignCast(py.type_of(self)));
+    for ([_]?O{ set.values, set.hidden, set.mark_span, @ptrCast(set.owner), kind }) |object| {
         if (object) |o| {
             const result = visit(o, arg);
             if (result != 0) return result;
@@ -174,6 +217,7 @@ pub fn attr_set_clear(self: O) callconv(.c) c_int {
     const set: *AttrSet = @ptrCast(self);
     // `values` stays: a set that is being collected may still be asked for it, and a dict can be emptied by its own clear.
     py.clear(&set.mark_span);
+    py.clear(@ptrCast(&set.owner));
     return 0;
 }
 pub fn attr_set_dealloc(self: O) callconv(.c) void {
@@ -182,7 +226,8 @@ pub fn attr_set_dealloc(self: O) callconv(.c) void {
     py.clear(&set.values);
     py.clear(&set.hidden);
     py.clear(&set.mark_span);
-    wire.free(set.bytes);
+    py.clear(@ptrCast(&set.owner));
+    if (set.bytes != @as([*]u8, &no_bytes)) wire.free(set.bytes);
     free_instance(self);
 }
 pub fn attr_set_get_values(self: O, _: ?*anyopaque) callconv(.c) ?O {
@@ -287,6 +332,17 @@ pub const TraceCache = struct {
     ways: [way_count]Way = @splat(.{}),
     next: usize = 0,
 
+    var names: struct { get_span_context: ?O = null, trace_id: ?O = null, span_id: ?O = null, trace_flags: ?O = null } = .{};
+    var sixty_four: ?O = null;
+    var span_context_type: ?*py.TypeObject = null;
+
+    pub fn init() bool {
+        inline for (@typeInfo(@TypeOf(names)).@"struct".fields) |field|
+            @field(names, field.name) = py.PyUnicode_InternFromString(field.name) orelse return false;
+        sixty_four = py.PyLong_FromLong(64) orelse return false;
+        return true;
+    }
+
     const way_count = 4;
     /// `span` is borrowed from the context; null when the context has none.
     const Way = struct { context: ?O = null, span: ?O = null, field: TraceField = .{} };
@@ -338,19 +394,18 @@ pub const TraceCache = struct {
     }
 
     fn read_span(field: *TraceField, span: O) void {
-        const method = py.PyObject_GetAttrString(span, "get_span_context") orelse return;
+        const method = py.PyObject_GetAttr(span, names.get_span_context.?) orelse return;
         defer py.Py_DecRef(method);
         const context = py.PyObject_CallNoArgs(method) orelse return;
         defer py.Py_DecRef(context);
-        const trace_id = py.PyObject_GetAttrString(context, "trace_id") orelse return;
+        const trace_id = part_of(context, 0) orelse return;
         defer py.Py_DecRef(trace_id);
-        const span_id = py.PyObject_GetAttrString(context, "span_id") orelse return;
+        const span_id = part_of(context, 1) orelse return;
         defer py.Py_DecRef(span_id);
-        const flags = py.PyObject_GetAttrString(context, "trace_flags") orelse return;
+        const flags = part_of(context, 3) orelse return;
         defer py.Py_DecRef(flags);
-        const sixty_four = py.PyLong_FromLong(64) orelse return;
-        defer py.Py_DecRef(sixty_four);
-        const high_part = py.PyNumber_Rshift(trace_id, sixty_four) orelse return;
+        if (@as(?*py.TypeObject, py.type_of(context)) != span_context_type) learn(context, .{ trace_id, span_id, flags });
+        const high_part = py.PyNumber_Rshift(trace_id, sixty_four.?) orelse return;
         defer py.Py_DecRef(high_part);
         const high = py.PyLong_AsUnsignedLongLong(high_part);
         const low = py.PyLong_AsUnsignedLongLongMask(trace_id);
@@ -364,6 +419,27 @@ pub const TraceCache = struct {
         var span_bytes: [8]u8 = undefined;
         std.mem.writeInt(u64, &span_bytes, span_number, .big);
         field.set(@truncate(flag_bits), trace_bytes, if (span_number == 0) null else span_bytes);
+    }
+
+    /// A new reference to a part of a SpanContext. OpenTelemetry's own is a tuple, and reading that is ten times as fast
+    /// as asking its properties, which run Python code.
+    fn part_of(context: O, comptime index: isize) ?O {
+        if (@as(?*py.TypeObject, py.type_of(context)) == span_context_type)
+            return py.new_ref(py.PyTuple_GetItem(context, index) orelse return null);
+        const name = switch (index) {
+            0 => names.trace_id,
+            1 => names.span_id,
+            else => names.trace_flags,
+        };
+        return py.PyObject_GetAttr(context, name.?);
+    }
+    /// From now on take SpanContexts of this type apart, if its properties are what stands in its tuple.
+    fn learn(context: O, parts: [3]O) void {
+        if (!py.has_flag(py.type_of(context), py.subclass_tuple) or py.PyTuple_Size(context) < 4) return;
+        for (parts, [_]isize{ 0, 1, 3 }) |part, index| if (py.PyTuple_GetItem(context, index) != part) return;
+        const old: ?O = @ptrCast(@alignCast(span_context_type));
+        span_context_type = @ptrCast(@alignCast(py.new_ref(@ptrCast(@alignCast(py.type_of(context))))));
+        py.Py_DecRef(old);
     }
 
     /// A bare trace id counts until a new span begins inside its block, and not for the trace it names already.

@@ -18,7 +18,12 @@ const events = @import("event.zig");
 const moment = @import("moment.zig");
 const json = @import("json.zig");
 const layout = @import("layout.zig");
+const traffic = @import("traffic.zig");
 const scopes = @import("scope.zig");
+const access = @import("access.zig");
+const access_read = @import("access_read.zig");
+const access_text = @import("access_text.zig");
+const remote = @import("remote.zig");
 const shared = @import("state.zig");
 const O = py.O;
 const Writer = wire.Writer;
@@ -29,6 +34,8 @@ const State = shared.State;
 const Export = shared.Export;
 const levels = shared.levels;
 const level_off = shared.level_off;
+
+const integer = py.integer;
 
 const Core = shared.Core;
 
@@ -75,6 +82,7 @@ fn core_dealloc(self: O) callconv(.c) void {
     state.threads.reset();
     state.sites.deinit();
     state.pending.deinit();
+    state.tally.reset();
     state.fork.deinit();
     wire.free(state);
     context.free_instance(self);
@@ -82,12 +90,6 @@ fn core_dealloc(self: O) callconv(.c) void {
 
 fn state_of(self: O) *State {
     return @as(*Core, @ptrCast(self)).state;
-}
-/// A C long long from Python; null with TypeError or OverflowError set.
-fn integer(object: O) ?i64 {
-    const number = py.PyLong_AsLongLong(object);
-    if (number == -1 and py.PyErr_Occurred() != null) return null;
-    return number;
 }
 fn size(object: O) ?usize {
     const number = integer(object) orelse return null;
@@ -192,6 +194,24 @@ fn core_counters(self: O, _: ?O) callconv(.c) ?O {
     return tuple;
 }
 
+/// level_counts() -> {name: number of log records}
+fn core_level_counts(self: O, _: ?O) callconv(.c) ?O {
+    const state = state_of(self);
+    if (state.fork.happened()) state.after_fork();
+    return state.tally.dict();
+}
+/// count_event(event)
+fn core_count_event(self: O, object: O) callconv(.c) ?O {
+    if (py.type_of(object) != events.event_type.?) return py.type_error("count_event takes an Event");
+    const state = state_of(self);
+    const event: *events.Event = @ptrCast(object);
+    if (event.is_counted) return py.none();
+    event.is_counted = true;
+    if (state.fork.happened()) state.after_fork();
+    state.tally.count(event.level.?);
+    return py.none();
+}
+
 /// take(resource, scope, size_max, count_max) -> (request, count) or None
 fn core_take(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     if (count != 4) return py.type_error("take takes (resource, scope, size_max, count_max)");
@@ -255,6 +275,15 @@ fn core_site(self: O, depth: O) callconv(.c) ?O {
     const place = state_of(self).sites.of_frame(frame) orelse return py.none();
     defer place.release();
     return site.describe(place, frame) orelse py.none();
+}
+
+fn core_enter_request(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
+    const state = state_of(self);
+    return access.enter_request(state.context_var.?, &state.trace, arguments, count);
+}
+fn core_leave_request(self: O, entry: O) callconv(.c) ?O {
+    const state = state_of(self);
+    return access.leave_request(state.context_var.?, &state.trace, entry);
 }
 
 /// emit(time_ns, severity_number, severity_text, body, template, args, format_error, site, exception, extra, event)
@@ -391,8 +420,12 @@ var module_methods = [_]py.MethodDef{
     method("module_name", &module_module_name, py.METH_NOARGS),
     method("encode_json", &json.module_encode_json, py.METH_O),
     method("redact_text", &redaction.redact_text, py.METH_FASTCALL),
+    method("client_text", &access_text.module_client_text, py.METH_O),
+    method("escape", &access_text.module_escape, py.METH_O),
     method("set_clock", &moment.module_set_clock, py.METH_O),
     method("set_scope", &scopes.module_set_scope, py.METH_FASTCALL),
+    method("set_trace_api", &remote.module_set_trace_api, py.METH_FASTCALL),
+    method("remote_context", &remote.module_remote_context, py.METH_FASTCALL),
     method("set_event_makers", &events.module_set_event_makers, py.METH_FASTCALL),
     .{},
 };
@@ -405,9 +438,13 @@ var core_methods = [_]py.MethodDef{
     method("attach_otel", &core_attach_otel, py.METH_FASTCALL),
     method("after_fork", &core_after_fork, py.METH_NOARGS),
     method("counters", &core_counters, py.METH_NOARGS),
+    method("level_counts", &core_level_counts, py.METH_NOARGS),
+    method("count_event", &core_count_event, py.METH_O),
     method("take", &core_take, py.METH_FASTCALL),
     method("site", &core_site, py.METH_O),
     method("emit", &core_emit, py.METH_FASTCALL),
+    method("enter_request", &core_enter_request, py.METH_FASTCALL),
+    method("leave_request", &core_leave_request, py.METH_O),
     .{},
 };
 var logger_methods = methods: {
@@ -457,6 +494,7 @@ const TypeParts = struct {
     clear: *const anyopaque,
     methods: ?*const anyopaque = null,
     getset: ?*const anyopaque = null,
+    members: ?*const anyopaque = null,
     flags: c_uint = 0,
 };
 
@@ -470,6 +508,7 @@ fn make_type(comptime Instance: type, parts: TypeParts) ?*py.TypeObject {
         .{ .slot = py.slot_clear, .pfunc = parts.clear },
         .{ .slot = py.slot_methods, .pfunc = parts.methods },
         .{ .slot = py.slot_getset, .pfunc = parts.getset },
+        .{ .slot = py.slot_members, .pfunc = parts.members },
     };
     for (wanted) |slot| {
         if (slot.pfunc == null) continue;
@@ -491,7 +530,8 @@ var interpreter: ?*anyopaque = null;
 
 /// Everything that lives as long as the process. False: a Python error is set.
 fn init_process() bool {
-    if (!py.init() or !otlp.init() or !context.ThreadCache.init() or !scopes.init()) return false;
+    if (!py.init() or !otlp.init() or !context.ThreadCache.init() or !context.TraceCache.init() or !scopes.init()) return false;
+    if (!access.init() or !access_read.init()) return false;
     const now_ns: i64 = @intCast(clock.now_ns());
     moment.start_ns = now_ns - @mod(now_ns, 1_000); // so that elapsed and time differ by whole microseconds
     for (&levels, 0..) |*level, i| shared.level_names[i] = py.PyUnicode_InternFromString(level.name) orelse return false;
@@ -548,6 +588,33 @@ fn init_process() bool {
         .getset = &scopes.getset,
         .flags = py.flag_basetype,
     }) orelse return false;
+    traffic.traffic_type = make_type(traffic.Traffic, .{
+        .name = "otelbridge._native.Traffic",
+        .new = @ptrCast(&traffic.new),
+        .dealloc = @ptrCast(&traffic.dealloc),
+        .traverse = @ptrCast(&traffic.traverse),
+        .clear = @ptrCast(&traffic.clear),
+        .methods = &traffic.methods,
+    }) orelse return false;
+    access.base_type = make_type(access.Record, .{
+        .name = "otelbridge._native.AccessBase",
+        .new = @ptrCast(&access.new),
+        .dealloc = @ptrCast(&access.dealloc),
+        .traverse = @ptrCast(&access.traverse),
+        .clear = @ptrCast(&access.clear),
+        .methods = &access.methods,
+        .getset = &access.getset,
+        .members = &access.members,
+        .flags = py.flag_basetype,
+    }) orelse return false;
+    access_read.reader_type = make_type(access_read.Reader, .{
+        .name = "otelbridge._native.AccessReader",
+        .new = @ptrCast(&access_read.new),
+        .dealloc = @ptrCast(&access_read.dealloc),
+        .traverse = @ptrCast(&access_read.traverse),
+        .clear = @ptrCast(&access_read.clear),
+        .methods = &access_read.methods,
+    }) orelse return false;
     logger_type = make_type(logger.Logger, .{
         .name = "otelbridge._native.LoggerBase",
         .new = @ptrCast(&logger.new),
@@ -573,6 +640,8 @@ fn module_exec(module: O) callconv(.c) c_int {
         return -1;
     }
     const types = .{
+        .AccessBase = access.base_type,
+        .AccessReader = access_read.reader_type,
         .AttrSet = context.attr_set_type,
         .Core = shared.core_type,
         .Dispatcher = dispatcher.dispatcher_type,
@@ -580,6 +649,7 @@ fn module_exec(module: O) callconv(.c) c_int {
         .Layout = layout.layout_type,
         .LoggerBase = logger_type,
         .Scope = scopes.scope_type,
+        .Traffic = traffic.traffic_type,
     };
     inline for (@typeInfo(@TypeOf(types)).@"struct".fields) |field| {
         const object: O = @ptrCast(@alignCast(@field(types, field.name).?));

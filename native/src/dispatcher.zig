@@ -208,6 +208,7 @@ pub var methods = [_]py.MethodDef{
     .method("set_levels", &set_levels, py.METH_O),
     .method("set_extra", &set_extra, py.METH_O),
     .method("set_activation", &set_activation, py.METH_FASTCALL),
+    .method("emit_access", &@import("access_emit.zig").emit_access, py.METH_FASTCALL),
     .{},
 };
 pub var getset = [_]py.GetSetDef{

@@ -30,6 +30,8 @@ pub const Event = extern struct {
     /// Trace id, span id and flags as a record's fields 8 to 10.
     ids: [TraceField.size_max]u8,
     ids_len: u8,
+    /// Counted by its level.
+    is_counted: bool,
     /// loguru's dict, once somebody asked for it.
     record: ?O,
 

@@ -56,6 +56,7 @@ noinline fn log_enabled(call: *const Call) ?O {
     const state = call.state;
     if (state.mode != .on) {
         state.lose(&state.counters.dropped_shutdown);
+        state.count(call.level);
         return py.none();
     }
     var fault = py.Fault{};
@@ -74,6 +75,7 @@ noinline fn log_enabled(call: *const Call) ?O {
         },
         error.Unusual => return interrupt(python_way(call, level_name(call.level), false), &fault),
     }
+    state.count(call.level);
     if (fault.restore()) return null;
     return py.none();
 }
@@ -127,6 +129,7 @@ noinline fn deliver(call: *const Call) ?O {
             return interrupt(python_way(call, level_name(call.level), false), &fault);
         }
     }
+    state.count(call.level);
     return interrupt(hand_over(call, time_ns, &plain, &fault), &fault);
 }
 
@@ -154,6 +157,7 @@ fn hand_over(call: *const Call, time_ns: i64, plain: *Plain, fault: *py.Fault) ?
         .ids = plain.ids.bytes[0..plain.ids.len],
     }, fault) orelse return null;
     defer py.Py_DecRef(@ptrCast(event));
+    event.is_counted = true;
     const callable = py.new_ref(d.deliver orelse return py.none());
     defer py.Py_DecRef(callable);
     return py.call_one(callable, @ptrCast(event));

@@ -205,10 +205,17 @@ pub const Encoder = struct {
         c.raw(text);
         e.w.advance(c);
     }
-    inline fn tagged_int(e: *Encoder, tag: u8, key: Key, number: i64) Error!void {
+    pub inline fn tagged_int(e: *Encoder, tag: u8, key: Key, number: i64) Error!void {
         var c = try e.tagged_head(tag, key, 1 + varint_size(@bitCast(number)));
         c.byte(0x18);
         c.varint(@bitCast(number));
+        e.w.advance(c);
+    }
+
+    pub inline fn tagged_double(e: *Encoder, tag: u8, key: Key, number: f64) Error!void {
+        var c = try e.tagged_head(tag, key, 1 + 8);
+        c.byte(0x21);
+        c.fixed64(@bitCast(number));
         e.w.advance(c);
     }
 

@@ -56,6 +56,13 @@ pub const GetSetDef = extern struct {
     doc: ?[*:0]const u8 = null,
     closure: ?*anyopaque = null,
 };
+pub const MemberDef = extern struct {
+    name: ?[*:0]const u8 = null,
+    type: c_int = 0,
+    offset: isize = 0,
+    flags: c_int = 0,
+    doc: ?[*:0]const u8 = null,
+};
 pub const VisitProc = *const fn (object: ?O, arg: ?*anyopaque) callconv(.c) c_int;
 
 pub const METH_KEYWORDS = 2;
@@ -72,9 +79,12 @@ pub const slot_repr = 66;
 pub const slot_richcompare = 67;
 pub const slot_str = 70;
 pub const slot_traverse = 71;
+pub const slot_members = 72;
 pub const slot_getset = 73;
 pub const slot_free = 74;
 pub const mod_exec = 2;
+pub const member_ssize = 19;
+pub const member_readonly = 1;
 pub const flag_default: c_uint = 1 << 18;
 pub const flag_basetype: c_uint = 1 << 10;
 pub const flag_gc: c_uint = 1 << 14;
@@ -99,6 +109,8 @@ pub extern var PyList_Type: TypeObject;
 pub extern var PyTuple_Type: TypeObject;
 pub extern var PyDict_Type: TypeObject;
 pub extern var PyBaseObject_Type: TypeObject;
+pub extern var PyByteArray_Type: TypeObject;
+pub extern var PyFrozenSet_Type: TypeObject;
 pub extern var _Py_NoneStruct: Object;
 pub extern var _Py_TrueStruct: Object;
 pub extern var _Py_FalseStruct: Object;
@@ -113,8 +125,16 @@ pub extern fn Py_DecRef(?O) void;
 pub extern fn PyUnicode_AsUTF8AndSize(O, *isize) ?[*]const u8; // borrowed from the str
 pub extern fn PyUnicode_FromStringAndSize(?[*]const u8, isize) ?O;
 pub extern fn PyUnicode_DecodeUTF8([*]const u8, isize, ?[*:0]const u8) ?O;
+pub extern fn PyUnicode_DecodeLatin1([*]const u8, isize, ?[*:0]const u8) ?O;
+pub extern fn PyUnicode_AsLatin1String(O) ?O;
+pub extern fn PyUnicode_FromObject(O) ?O; // of exactly str
+pub extern fn PyUnicode_GetLength(O) isize;
+pub extern fn PyUnicode_Substring(O, isize, isize) ?O;
+pub extern fn PyUnicode_Concat(O, O) ?O;
 pub extern fn PyUnicode_AsEncodedString(O, [*:0]const u8, [*:0]const u8) ?O;
 pub extern fn PyUnicode_InternFromString([*:0]const u8) ?O;
+pub extern fn PyByteArray_AsString(O) ?[*]u8;
+pub extern fn PyByteArray_Size(O) isize;
 pub extern fn PyBytes_FromStringAndSize(?[*]const u8, isize) ?O;
 pub extern fn PyBytes_AsString(O) ?[*]u8;
 pub extern fn PyBytes_AsStringAndSize(O, *?[*]u8, *isize) c_int;
@@ -126,16 +146,23 @@ pub extern fn PyLong_FromLongLong(c_longlong) ?O;
 pub extern fn PyLong_FromUnsignedLongLong(c_ulonglong) ?O;
 pub extern fn PyLong_FromLong(c_long) ?O;
 pub extern fn PyFloat_AsDouble(O) f64;
+pub extern fn PyFloat_FromDouble(f64) ?O;
 pub extern fn PyNumber_Index(O) ?O;
 pub extern fn PyIndex_Check(O) c_int;
+pub extern fn PyNumber_Lshift(O, O) ?O;
+pub extern fn PyNumber_Or(O, O) ?O;
 pub extern fn PyNumber_Rshift(O, O) ?O;
 pub extern fn PyNumber_ToBase(O, c_int) ?O;
 pub extern fn PyObject_Str(O) ?O;
+pub extern fn PyObject_Repr(O) ?O;
 pub extern fn PyObject_Format(O, ?O) ?O;
 pub extern fn PyObject_IsTrue(O) c_int;
 pub extern fn PyObject_IsInstance(O, O) c_int;
 pub extern fn PyObject_GetAttr(O, O) ?O;
 pub extern fn PyObject_GetAttrString(O, [*:0]const u8) ?O;
+pub extern fn PyObject_SetAttr(O, O, O) c_int;
+pub extern fn PyObject_GetItem(O, O) ?O;
+pub extern fn PyObject_GenericGetDict(O, ?*anyopaque) ?O;
 pub extern fn PyObject_GetIter(O) ?O;
 pub extern fn PyIter_Next(O) ?O;
 pub extern fn PyObject_CallNoArgs(O) ?O;
@@ -150,6 +177,7 @@ pub extern fn PyErr_Fetch(*?O, *?O, *?O) void;
 pub extern fn PyErr_Restore(?O, ?O, ?O) void;
 pub extern fn PyErr_NormalizeException(*?O, *?O, *?O) void;
 pub extern fn PyErr_SetString(O, [*:0]const u8) void;
+pub extern fn PyErr_Format(O, [*:0]const u8, ...) ?O;
 pub extern fn PyErr_NoMemory() ?O;
 pub extern fn PyType_GetFlags(*TypeObject) c_ulong;
 pub extern fn PyType_GetSlot(*TypeObject, c_int) ?*const anyopaque;
@@ -166,6 +194,9 @@ pub extern fn PyDict_Update(O, O) c_int;
 pub extern fn PyDict_GetItemWithError(O, O) ?O; // borrowed
 pub extern fn PyDict_GetItemString(O, [*:0]const u8) ?O; // borrowed
 pub extern fn PyDict_Contains(O, O) c_int;
+pub extern fn PySet_Contains(O, O) c_int;
+pub extern fn PyList_Append(O, O) c_int;
+pub extern fn PyList_New(isize) ?O;
 pub extern fn PyList_Size(O) isize;
 pub extern fn PyList_GetItem(O, isize) ?O; // borrowed
 pub extern fn PyTuple_Size(O) isize;
@@ -205,6 +236,12 @@ pub inline fn new_ref(object: O) O {
 pub fn type_error(sentence: [*:0]const u8) ?O {
     PyErr_SetString(PyExc_TypeError, sentence);
     return null;
+}
+/// A C long long from Python; null with TypeError or OverflowError set.
+pub fn integer(object: O) ?i64 {
+    const number = PyLong_AsLongLong(object);
+    if (number == -1 and PyErr_Occurred() != null) return null;
+    return number;
 }
 pub fn boolean(value: bool) ?O {
     return new_ref(if (value) &_Py_TrueStruct else &_Py_FalseStruct);

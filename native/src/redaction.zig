@@ -167,6 +167,15 @@ pub const Policy = struct {
         return walk.hides(value, 0, false);
     }
 
+    /// Whether the value of an attribute of that name is not to be seen as it is. The caller holds on to both.
+    pub fn hides_attribute(p: *const Policy, name: O, value: O, fault: *py.Fault) bool {
+        return p.hides_item(name, value) or p.hides(value, fault);
+    }
+    /// Whether a name says nothing of its value.
+    pub fn is_open(p: *const Policy, name: O) bool {
+        return p.kind_of(name) == .open;
+    }
+
     fn hides_item(p: *const Policy, name: O, value: O) bool {
         return switch (p.kind_of(name)) {
             .open => false,

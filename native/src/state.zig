@@ -9,7 +9,9 @@ const segment = @import("segment.zig");
 const site = @import("site.zig");
 const context = @import("context.zig");
 const fork = @import("fork.zig");
+const random = @import("random.zig");
 const redaction = @import("redaction.zig");
+const Tally = @import("tally.zig").Tally;
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const O = py.O;
 
@@ -70,6 +72,10 @@ pub const State = struct {
     started: bool = false,
     told: bool = false,
     counters: Counters = .{},
+    /// Records that were made for OTLP or for a sink, whatever became of them.
+    tally: Tally = .{},
+    /// Of this process: one more after each fork.
+    generation: u64 = 0,
     pending: segment.Segment = .{},
     trace: context.TraceCache = .{},
     threads: context.ThreadCache = .{},
@@ -86,7 +92,10 @@ pub const State = struct {
     pub fn after_fork(state: *State) void {
         state.pending.reset();
         state.counters = .{};
+        state.tally.reset();
+        state.generation += 1;
         state.threads.reset();
+        random.forget();
         state.started = false;
         state.told = false;
         state.fork.renew();
@@ -111,6 +120,12 @@ pub const State = struct {
         defer py.Py_DecRef(wake);
         py.Py_DecRef(py.PyObject_CallNoArgs(wake));
         fault.absorb();
+    }
+
+    /// Count a record, once whatever ways it goes.
+    pub inline fn count(state: *State, level: *const Level) void {
+        if (state.fork.happened()) state.after_fork();
+        state.tally.own[level.index] += 1;
     }
 
     pub fn lose(state: *State, counter: *u64) void {

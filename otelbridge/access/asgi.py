@@ -1,15 +1,16 @@
-"""ASGI 3: times a request, counts its bytes, and hands the AccessRecord to `observe`. Changes no message.
+"""ASGI 3: times a request, counts its bytes, and hands the AccessRecord to `observe`.
 
-`Instrumented` holds settings only; a responder per request holds its state. Other scopes than HTTP pass untouched.
+`Instrumented` holds settings only; a responder per request holds its state. WebSocket sessions are `websocket`'s; other
+scopes pass untouched. The one message that is changed: an answer gets the X-Request-ID that its client asked about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any
 
-from otelbridge.access.observe import Headers, Observation, Observer
+from otelbridge.access.observe import Observation, Observer
 from otelbridge.access.record import AccessRecord, client_text
 
 Scope = MutableMapping[str, Any]
@@ -17,90 +18,140 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+RouteOf = Callable[[Scope], str | None]
 
 # Answers whose body the server does not put on the wire, whatever the app sends.
 _BODILESS_STATUS = frozenset({204, 304})
 
 
 class Instrumented:
-    """An ASGI app, observed. `instrument()` makes it; unknown attributes are the app's (`app.state`, `@app.get`)."""
+    """An ASGI app, observed. `instrument()` makes it; unknown attributes are the app's (`app.state`, `@app.get`).
 
-    __slots__ = ("__weakref__", "app", "observer")
+    `route_of` is asked for the route's template when the request ends.
+    """
 
-    def __init__(self, app: ASGIApp, observer: Observer) -> None:
+    __slots__ = ("__weakref__", "app", "observer", "route_of")
+
+    def __init__(self, app: ASGIApp, observer: Observer, route_of: RouteOf | None = None) -> None:
         self.app = app
         self.observer = observer
+        self.route_of = route_template if route_of is None else route_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one scope; an HTTP request that is not excluded is observed."""
-        responder = _responder(self, scope, receive, send)
+        """Serve one scope; a request or WebSocket session that is not excluded is observed.
+
+        Whatever the app raises passes on unchanged.
+        """
+        responder = self._responder(scope, receive, send)
         if responder is None:
             await self.app(scope, receive, send)
-        else:
-            await responder.respond()
+            return
+        observation = responder.observation
+        entry = observation.enter()
+        try:
+            await self.app(scope, responder.receive, responder.send)
+        except GeneratorExit as error:
+            # The coroutine was thrown away by somebody outside of its context: there is nothing of ours to leave.
+            responder.raised(error)
+            raise
+        except BaseException as error:
+            responder.raised(error)
+            observation.leave(entry)
+            raise
+        if not observation.ended:
+            responder.conclude(None)
+        observation.leave(entry)
+
+    def _responder(self, scope: Scope, receive: Receive, send: Send) -> Responder | None:
+        kind = _kind(scope)
+        if kind == "http":
+            observation = self.observer.open_asgi(scope)
+            return None if observation is None else HttpResponder(self, observation, scope, receive, send)
+        if kind == "websocket":
+            observation = self.observer.open_asgi(scope)
+            if observation is not None:
+                from otelbridge.access.websocket import WebSocketResponder
+
+                return WebSocketResponder(self, observation, scope, receive, send)
+        return None
 
     def __getattr__(self, name: str) -> Any:
         # While copied or unpickled the slots are empty: asking `app` for itself would never end.
-        if name in ("app", "observer") or name.startswith("__"):
+        if name in ("app", "observer", "route_of") or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.app, name)
 
 
-class _Responder:
-    """One HTTP request: wraps `receive` and `send`, and ends the observation exactly once."""
+class Responder:
+    """One scope that is observed: notes what passes between server and app, and ends the observation exactly once."""
 
-    __slots__ = (
-        "_app",
-        "_bodiless",
-        "_client_left",
-        "_complete",
-        "_last_sent",
-        "_observation",
-        "_receive",
-        "_record",
-        "_scope",
-        "_send",
-        "_send_error",
-        "_start_ns",
-    )
+    __slots__ = ("_host", "_receive", "_record", "_scope", "_send", "_send_error", "_start_ns", "observation")
 
-    def __init__(self, app: ASGIApp, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
-        self._app = app
+    def __init__(
+        self, host: Instrumented, observation: Observation, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._start_ns = perf_counter_ns()
+        self._host = host
+        self.observation = observation
+        self._record: AccessRecord = observation.record
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._start_ns = perf_counter_ns()
-        self._record = read_scope(scope)
+        self._send_error: OSError | None = None
+
+    def raised(self, error: BaseException) -> None:
+        """Note what the app raised."""
+        if not self.observation.ended:
+            self.conclude(error)
+        elif isinstance(error, Exception):
+            self.observation.late_exception(error)
+
+    async def receive(self) -> Message:
+        """Pass a message from the client on, and note it."""
+        raise NotImplementedError
+
+    async def send(self, message: Message) -> None:
+        """Pass a message from the app on, and note it."""
+        raise NotImplementedError
+
+    def conclude(self, error: BaseException | None) -> None:
+        """Complete the record and end its observation; `error` is what the app raised."""
+        raise NotImplementedError
+
+    def is_stopped_by(self, error: BaseException) -> bool:
+        """Return whether the app was stopped, as servers do when nobody listens any more, rather than failed."""
+        return error is self._send_error or _is_cancelled(error)
+
+    def take_route(self) -> None:
+        """Put the route's template into the record, unless the app has."""
+        if self._record.route is None:
+            try:
+                self._record.route = self._host.route_of(self._scope)
+            except Exception as error:
+                # A route object with a mind of its own.
+                self._host.observer.report("finding the route", error)
+
+
+class HttpResponder(Responder):
+    """One HTTP request: wraps `receive` and `send`."""
+
+    __slots__ = ("_bodiless", "_client_left", "_complete", "_last_sent")
+
+    def __init__(
+        self, host: Instrumented, observation: Observation, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        super().__init__(host, observation, scope, receive, send)
         self._client_left = False
         self._last_sent = False
         self._complete = False
         self._bodiless = self._record.method == "HEAD"
-        self._send_error: OSError | None = None
-        quiet = observer.settings.exclude_ok.match(self._record.path)
-        self._observation: Observation = observer.begin(self._record, _headers(scope), quiet=quiet)
-
-    async def respond(self) -> None:
-        """Run the app inside the request's span; whatever it raises passes on unchanged."""
-        token = self._observation.enter()
-        try:
-            await self._app(self._scope, self.receive, self.send)
-        except GeneratorExit as error:
-            # The coroutine was thrown away by somebody outside of its context: there is nothing of ours to detach.
-            self._raised(error)
-            raise
-        except BaseException as error:
-            self._raised(error)
-            self._observation.leave(token)
-            raise
-        self._returned()
-        self._observation.leave(token)
 
     async def receive(self) -> Message:
         """Pass a message from the client on; note body bytes, and that the client left."""
         message = await self._receive()
         kind = _kind(message)
         if kind == "http.request":
-            self._record.request_body_size += _size(message.get("body"))
+            self._record.request_body_size += size_of(message.get("body"))
         elif kind == "http.disconnect" and not self._last_sent:
             # After the last body message every server reports a disconnect: that is no leaving.
             self._client_left = True
@@ -109,8 +160,10 @@ class _Responder:
     async def send(self, message: Message) -> None:
         """Pass a message from the app on; note status, times and body bytes once the server has taken it."""
         kind = _kind(message)
-        last = not self._last_sent and _is_last(kind, message)
-        if last:
+        if kind == "http.response.start" and self._record.echo_request_id:
+            message = with_request_id(message, self._record)
+        is_last = not self._last_sent and _is_last(kind, message)
+        if is_last:
             self._last_sent = True
         try:
             await self._send(message)
@@ -121,84 +174,31 @@ class _Responder:
         if self._complete:
             return
         if kind == "http.response.start":
-            self._started(message)
-        elif kind is not None and not (self._bodiless or self._client_left):
+            self._record.ttfb_ns = perf_counter_ns() - self._start_ns
+            status = status_of(message)
+            if status is not None:
+                self._record.status = status
+                self._bodiless = self._bodiless or status in _BODILESS_STATUS
+            return
+        if kind is not None and not (self._bodiless or self._client_left):
             # A client that left gets no more bytes, though the server takes them.
             self._record.response_body_size += _body_size(kind, message)
-        if last:
-            self._completed()
+        if is_last:
+            self._complete = True
+            self._record.duration_ns = perf_counter_ns() - self._start_ns
+            # An app that has answered 5xx is likely to raise the reason next (Starlette does).
+            if self._record.status is None or self._record.status < 500:
+                self.conclude(None)
 
-    def _started(self, message: Message) -> None:
-        record = self._record
-        record.ttfb_ns = perf_counter_ns() - self._start_ns
-        try:
-            record.status = int(message["status"])  # whatever the server took: an int, an HTTPStatus, a string
-        except Exception:
-            return
-        self._bodiless = self._bodiless or record.status in _BODILESS_STATUS
-
-    def _completed(self) -> None:
-        """Take the duration; end, unless the app is likely to raise the reason of a 5xx next (Starlette does)."""
-        self._complete = True
-        self._record.duration_ns = perf_counter_ns() - self._start_ns
-        if self._record.status is None or self._record.status < 500:
-            self._conclude(None)
-
-    def _returned(self) -> None:
-        if not self._observation.ended:
-            self._conclude(None)
-
-    def _raised(self, error: BaseException) -> None:
-        if not self._observation.ended:
-            self._conclude(error)
-        elif isinstance(error, Exception):
-            self._observation.late_exception(error)
-
-    def _conclude(self, error: BaseException | None) -> None:
+    def conclude(self, error: BaseException | None) -> None:
         """Complete the record and end its observation."""
-        record = self._record
-        stopped = error is not None and (error is self._send_error or _is_cancelled(error))
+        if error is not None and self.is_stopped_by(error):
+            self._client_left = self._client_left or not self._complete
+            error = None
         if not self._complete:
-            record.duration_ns = perf_counter_ns() - self._start_ns
-            # Servers stop the app's task, or refuse to send, when nobody listens any more.
-            self._client_left = self._client_left or stopped
-        raised = None if stopped else error
-        failed = record.close(raised=raised, client_left=self._client_left, complete=self._complete)
-        record.route = self._route()
-        self._observation.end(failed=failed, exception=raised)
-
-    def _route(self) -> str | None:
-        try:
-            return route_template(self._scope)
-        except Exception:
-            return None  # a route object with a mind of its own
-
-
-def _responder(instrumented: Instrumented, scope: Scope, receive: Receive, send: Send) -> _Responder | None:
-    """Return who observes this scope; None if it is to pass untouched."""
-    observer = instrumented.observer
-    try:
-        if scope["type"] != "http" or observer.settings.exclude.match(_path(scope)):
-            return None
-        return _Responder(instrumented.app, observer, scope, receive, send)
-    except Exception as error:
-        # No scope of any server; the app will say what it thinks of it.
-        observer.report("reading the scope", error)
-        return None
-
-
-def read_scope(scope: Scope) -> AccessRecord:
-    """Return a record of what is known at the start; a scope that lacks or garbles a field gives the default."""
-    client = scope.get("client")
-    address = client_text(client[0]) if isinstance(client, tuple | list) and client else ""
-    return AccessRecord(
-        method=client_text(scope.get("method")),
-        path=_path(scope),
-        scheme=client_text(scope.get("scheme")) or "http",
-        http_version=client_text(scope.get("http_version")) or "1.1",
-        client_address=address or None,
-        start_ns=time_ns(),
-    )
+            self._record.duration_ns = perf_counter_ns() - self._start_ns
+        self.take_route()
+        self.observation.end(raised=error, client_left=self._client_left, complete=self._complete)
 
 
 def route_template(scope: Scope) -> str | None:
@@ -235,14 +235,27 @@ def _mount_template(scope: Scope, template: str) -> str | None:
     return "/".join(segments)
 
 
-def _path(scope: Scope) -> str:
-    return client_text(scope.get("path"))
+def with_request_id(message: Message, record: AccessRecord) -> Message:
+    """Return the start of an answer with the request's id in its headers, unless the app has put one there."""
+    headers = message.get("headers", ())
+    try:
+        if record.request_id is None or any(bytes(name).lower() == b"x-request-id" for name, _ in headers):
+            return message
+        return {**message, "headers": [*headers, (b"x-request-id", record.request_id.encode("ascii"))]}
+    except Exception:
+        return message  # the server will say what it thinks of such headers
 
 
-def _headers(scope: Scope) -> Headers:
-    headers = scope.get("headers")
-    # An iterator may be read only once, and that is the app's to do.
-    return headers if isinstance(headers, list | tuple) else ()
+def status_of(message: Message) -> int | None:
+    """Return the status of an answer, whatever the server took for one: an int, an HTTPStatus, a string."""
+    try:
+        status = message["status"]
+        if type(status) is not int:
+            status = int(status)
+    except Exception:
+        return None
+    # No server sends others, and no encoder takes them all.
+    return status if 0 <= status <= 9999 else None
 
 
 def _kind(message: Message) -> str | None:
@@ -254,19 +267,21 @@ def _kind(message: Message) -> str | None:
 
 
 def _is_last(kind: str | None, message: Message) -> bool:
-    if kind in ("http.response.body", "http.response.zerocopysend"):
+    if kind == "http.response.body" or kind == "http.response.zerocopysend":
         return not message.get("more_body", False)
     return kind == "http.response.pathsend"
 
 
 def _body_size(kind: str, message: Message) -> int:
     if kind == "http.response.body":
-        return _size(message.get("body"))
+        body = message.get("body")
+        return len(body) if type(body) is bytes else size_of(body)
     count = message.get("count") if kind == "http.response.zerocopysend" else None
     return count if isinstance(count, int) else 0
 
 
-def _size(body: object) -> int:
+def size_of(body: object) -> int:
+    """Return the bytes of a message's body, whatever the server took for one."""
     if isinstance(body, bytes | bytearray):
         return len(body)
     return body.nbytes if isinstance(body, memoryview) else 0

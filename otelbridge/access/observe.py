@@ -1,30 +1,54 @@
 """Both ends of a request, whatever the host: span, metrics, access record, callback. Every host's module drives it.
 
-Leaves counting bytes, taking times and finding the route to the host's module (`asgi`), and all output to the logger,
-the metrics backend and the tracer it was given. Nothing here raises into the app.
+Leaves counting bytes, taking times and finding the route to the host's module (`asgi`, `websocket`, `wsgi`), and all
+output to the logger, the metrics backend and the tracer it was given. Nothing here raises into the app.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from contextvars import Token
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 from opentelemetry.propagate import get_global_textmap
-from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 
-from otelbridge.access.record import EVENT_NAME, AccessRecord, access_attributes, access_line, client_text, error_type
-from otelbridge.metrics.instruments import OTHER, active_attributes, known_methods, request_attributes
+from otelbridge._export import core
+from otelbridge._native import AccessReader
+from otelbridge.access import stdlib
+from otelbridge.access.options import Settings
+from otelbridge.access.parents import Carrier, Parents
+from otelbridge.access.record import AccessRecord, WebSocketRecord, client_text, error_type
+from otelbridge.context import attach, otel_variable
+from otelbridge.metrics.instruments import OTHER, RequestMetrics, known_methods, old_names_wanted
+from otelbridge.record import RecordException
+from otelbridge.text.policy import ACTIVE
+from otelbridge.text.tracebacks import wire_parts
 
-Headers = Sequence[tuple[bytes, bytes]]
+# Where an app finds the record of its request: in `scope["state"]`, or in the environ.
+STATE_KEY = "access_log"
+ENVIRON_KEY = "otelbridge.access_log"
 
-# A request id from outside is kept only in this form (pains.md G5): it ends up in other people's systems.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=@-]{0,127}")
+_CONTRIB = "opentelemetry.instrumentation."
+
+# OpenTelemetry's own variable where it has one: the way through its API takes ten times as long.
+_VARIABLE = otel_variable()
+_get_current = otel_context.get_current if _VARIABLE is None else _VARIABLE.get
+
+# What `enter` gives and `leave` takes.
+Entry = tuple[Token[Any], Token[Any] | None]
 
 
 class EventLogger(Protocol):
@@ -41,86 +65,86 @@ class EventLogger(Protocol):
     ) -> None:
         """Emit one event record with the ids of the current span."""
 
+    def access(self, level: str, record: AccessRecord, event_name: str, body: str | None) -> bool:
+        """Emit a request's record at once (`body` None: its line); False: it has to be an event."""
+
     def enabled_for(self, level: str) -> bool:
         """Return whether anybody takes records of `level`."""
 
 
-class RequestMetrics(Protocol):
-    """What the metrics backends (`metrics.otel`, later StatsD) offer."""
+class Neighbour(Protocol):
+    """Other instrumentation inside the app that makes spans and points of requests itself."""
 
-    def started(self, attributes: Mapping[str, str | int]) -> None:
-        """Count a request in."""
+    def makes_span(self, request: MutableMapping[str, Any]) -> bool:
+        """Return whether it will, for this scope or environ."""
 
-    def ended(
-        self, duration_s: float, attributes: Mapping[str, str | int], active: Mapping[str, str | int] | None
-    ) -> None:
-        """Record a finished request, and count it out when `active` is given."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathRules:
-    """Which paths are meant: equal to one of `exact`, or found by one of `patterns` (`re.search`)."""
-
-    exact: frozenset[str] = frozenset()
-    patterns: tuple[re.Pattern[str], ...] = ()
-
-    def match(self, path: str) -> bool:
-        """Return whether `path` (no query) is meant."""
-        if path in self.exact:
-            return True
-        return bool(self.patterns) and any(pattern.search(path) for pattern in self.patterns)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The options of `instrument()`, checked."""
-
-    traces: bool = True
-    access_log: bool = True
-    exclude: PathRules = field(default_factory=PathRules)
-    exclude_ok: PathRules = field(default_factory=PathRules)
-    slow_s: float | None = None
-    include_headers: tuple[str, ...] = ()
-    trust_traceparent: bool = True
-    on_request: Callable[[AccessRecord], object] | None = None
+    def span_of(self, request: MutableMapping[str, Any]) -> Span | None:
+        """Return the span that it has made for this scope or environ."""
 
 
 class Observer:
     """One app's settings and ways out; makes an `Observation` per request. Holds no state of a request."""
 
-    __slots__ = (
-        "_captured_headers",
-        "_fields",
-        "_textmap",
-        "_wanted_headers",
-        "error_count",
-        "known_methods",
-        "logger",
-        "metrics",
-        "settings",
-        "tracer",
-    )
+    neighbour: Neighbour | None = None
 
     def __init__(
         self, settings: Settings, *, logger: EventLogger | None, tracer: Tracer | None, metrics: RequestMetrics | None
     ) -> None:
         self.settings = settings
+        self.excludes = settings.exclude.match if settings.exclude else None
+        self.excludes_ok = settings.exclude_ok.match if settings.exclude_ok else None
         self.logger = logger if settings.access_log else None
         self.tracer = tracer if settings.traces else None
         self.metrics = metrics
-        self.known_methods = known_methods()
         self.error_count = 0
+        old_names = old_names_wanted()
+        self.span_attributes = _start_attributes_old if old_names else _start_attributes
+        self.end_attributes = _end_attributes_old if old_names else _end_attributes
+        attach(core)
         self._captured_headers = {name.encode("latin-1"): name for name in settings.include_headers}
-        self._learn_propagator(get_global_textmap())
+        self._learn_propagator()
 
-    def begin(self, record: AccessRecord, headers: Headers, *, quiet: bool) -> Observation:
-        """Start the request's span and count it in; `quiet` requests leave no trace unless they fail."""
-        observation = Observation(self, record, quiet=quiet)
+    def open_asgi(self, scope: MutableMapping[str, Any]) -> Observation | None:
+        """Begin to observe a scope of type http or websocket; None: it is to pass untouched.
+
+        That is one that is excluded, that is observed already, or that no server would make.
+        """
         try:
-            observation.start(self._parent(self._read_headers(record, headers)))
+            state = scope.get("state")
+            if isinstance(state, dict) and STATE_KEY in state and _is_observed(state[STATE_KEY]):
+                return None
+            # The user may set another propagator at any time.
+            if get_global_textmap() is not self._parents.textmap:
+                self._learn_propagator()
+            record, carrier = self._reader.asgi(scope)
+            if self.excludes is not None and self.excludes(record.path):
+                return None
+            if isinstance(state, dict):
+                # Servers may share one state between the requests of a connection.
+                scope["state"] = {**state, STATE_KEY: record}
+            elif state is None:
+                scope["state"] = {STATE_KEY: record}
         except Exception as error:
-            self.report("the start of a request", error)
-        return observation
+            # No scope of any server; the app will say what it thinks of it.
+            self.report("reading the scope", error)
+            return None
+        return self._begin(scope, record, carrier)
+
+    def open_wsgi(self, environ: dict[str, Any]) -> Observation | None:
+        """Begin to observe a WSGI request; None: as `open_asgi`."""
+        try:
+            if ENVIRON_KEY in environ and _is_observed(environ[ENVIRON_KEY]):
+                return None
+            if get_global_textmap() is not self._parents.textmap:
+                self._learn_propagator()
+            record, carrier = self._reader.wsgi(environ)
+            if self.excludes is not None and self.excludes(record.path):
+                return None
+            environ[ENVIRON_KEY] = record
+        except Exception as error:
+            self.report("reading the environ", error)
+            return None
+        return self._begin(environ, record, carrier)
 
     def report(self, what: str, error: BaseException) -> None:
         """Count a failure of telemetry; the first of an app goes to stderr in one line."""
@@ -136,35 +160,27 @@ class Observer:
         except Exception:
             self.error_count += 1
 
-    def _learn_propagator(self, textmap: TextMapPropagator) -> None:
-        self._textmap = textmap
-        self._fields = frozenset(name.lower().encode("latin-1") for name in textmap.fields)
-        self._wanted_headers = self._fields | self._captured_headers.keys() | {b"user-agent", b"x-request-id"}
-
-    def _read_headers(self, record: AccessRecord, headers: Headers) -> dict[str, list[str]]:
-        """Put the wanted headers into `record`; return those of the propagator."""
-        # The user may set another propagator at any time; asking it for its fields at each request costs a set each.
-        textmap = get_global_textmap()
-        if textmap is not self._textmap:
-            self._learn_propagator(textmap)
-        carrier: dict[str, list[str]] = {}
-        for name, value in _pick(headers, self._wanted_headers):
-            if name in self._fields:
-                carrier.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-            elif name == b"user-agent":
-                record.user_agent = client_text(value)
-            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                record.request_id = value.decode("latin-1")
-            if name in self._captured_headers:
-                record.headers.setdefault(self._captured_headers[name], []).append(client_text(value))
-        return carrier
-
-    def _parent(self, carrier: dict[str, list[str]]) -> Context:
-        current = get_current()
-        if not (carrier and self.settings.trust_traceparent):
-            return current
+    def _begin(self, request: MutableMapping[str, Any], record: AccessRecord, carrier: Carrier | None) -> Observation:
+        if self.settings.log_query:
+            record.log_query = True
+        is_quiet = self.excludes_ok is not None and self.excludes_ok(record.path)
+        observation = Observation(self, request, record, is_quiet)
         try:
-            return self._textmap.extract(carrier, context=current)
+            observation.start(carrier)
+        except Exception as error:
+            self.report("the start of a request", error)
+        return observation
+
+    def _learn_propagator(self) -> None:
+        self._parents = Parents(get_global_textmap())
+        self._reader = AccessReader(
+            AccessRecord, WebSocketRecord, known_methods(), self._captured_headers, self._parents.fields
+        )
+
+    def extract(self, carrier: Carrier, current: Context) -> Context:
+        """Return `current` with what the propagator finds in the headers."""
+        try:
+            return self._parents.context(carrier, current)
         except Exception as error:
             self.report("reading the trace headers", error)
             return current
@@ -173,102 +189,170 @@ class Observer:
 class Observation:
     """One request between its start and its end. `end` may be called from any task, and counts once."""
 
-    __slots__ = ("_active", "_context", "_method", "_observer", "_quiet", "_span", "ended", "record")
+    __slots__ = (
+        "_context",
+        "_is_counted",
+        "_is_foreign",
+        "_is_quiet",
+        "_observer",
+        "_request",
+        "_span",
+        "ended",
+        "record",
+    )
 
-    def __init__(self, observer: Observer, record: AccessRecord, *, quiet: bool) -> None:
+    def __init__(
+        self, observer: Observer, request: MutableMapping[str, Any], record: AccessRecord, is_quiet: bool
+    ) -> None:
         self.record = record
         self.ended = False
         self._observer = observer
-        self._quiet = quiet
-        self._method = record.method if record.method in observer.known_methods else OTHER
+        self._request = request
+        self._is_quiet = is_quiet
+        self._is_counted = False
+        self._is_foreign = False
         self._span: Span | None = None
         self._context: Context | None = None
-        self._active: dict[str, str | int] | None = None
 
-    def start(self, parent: Context) -> None:
-        """Start the span as a child of `parent`, and count the request in."""
+    def start(self, carrier: Carrier | None) -> None:
+        """Start the span as a child of what the headers name, and count the request in."""
         observer, record = self._observer, self.record
+        parent = current = _get_current()
+        links: list[Link] | None = None
+        if carrier is not None:
+            if observer.settings.trust_traceparent:
+                parent = observer.extract(carrier, current)
+            elif observer.tracer is not None:
+                remote = get_current_span(observer.extract(carrier, Context())).get_span_context()
+                links = [Link(remote)] if remote.is_valid else None
         self._context = parent
-        if self._quiet:
+        # OpenTelemetry's own instrumentation around us has made the span and will make the points.
+        if current and _is_contrib_server_span(get_current_span(current)):
+            self._is_foreign = True
+            self._context = current
+        elif observer.neighbour is not None:
+            self._is_foreign = observer.neighbour.makes_span(self._request)
+        if self._is_quiet or self._is_foreign:
             return
         if observer.tracer is not None:
             self._span = observer.tracer.start_span(
-                "HTTP" if self._method == OTHER else self._method,
+                _span_name(record),
                 context=parent,
                 kind=SpanKind.SERVER,
-                attributes=_start_attributes(record, self._method),
+                attributes=observer.span_attributes(record),
+                links=links,
                 start_time=record.start_ns,
             )
             self._context = set_span_in_context(self._span, parent)
         if observer.metrics is not None:
-            active = active_attributes(method=self._method, scheme=record.scheme)
-            observer.metrics.started(active)
-            self._active = active
+            if isinstance(record, WebSocketRecord):
+                observer.metrics.session_started(record)
+            else:
+                observer.metrics.started(record)
+            self._is_counted = True
 
-    def enter(self) -> Token[Context] | None:
-        """Make the span (or the remote parent) current in this task; give the answer to `leave`."""
-        return None if self._context is None or self._context is get_current() else attach(self._context)
+    def enter(self) -> Entry:
+        """Make the request's span (or the remote parent) current, and have `contextualize` tell its record.
 
-    def leave(self, token: Token[Context] | None) -> None:
+        Give the answer to `leave`, in the same task or thread.
+        """
+        return core.enter_request(self.record, self._context)
+
+    def leave(self, entry: Entry) -> None:
         """Undo `enter`."""
-        if token is not None:
-            detach(token)
+        core.leave_request(entry)
 
-    def end(self, *, failed: bool = False, exception: BaseException | None = None) -> None:
-        """Emit all that the finished `record` is to become; `failed` makes it an ERROR. A second call does nothing."""
+    def end(self, *, raised: BaseException | None = None, client_left: bool = False, complete: bool = True) -> None:
+        """Complete the record and emit all that it is to become. A second call does nothing.
+
+        raised: what the app raised by its own fault; complete: whether the answer was sent to its end.
+        """
         if self.ended:
             return
         self.ended = True
-        record = self.record
-        if self._quiet and not (failed or record.status is None or record.status >= 400):
-            return
-        # The last body may be sent by another task or inside a child span: every signal is to carry this span's ids.
-        token = self.enter()
+        record, observer = self.record, self._observer
+        failed = raised is not None
         try:
-            if self._observer.metrics is not None:
-                self._guarded("metrics", self._measure, self._observer.metrics)
-            if self._observer.logger is not None:
-                self._guarded("the access record", self._log, self._observer.logger, failed, exception)
-            if self._observer.settings.on_request is not None:
-                self._guarded("on_request", self._observer.settings.on_request, record)
+            failed = record.close(raised=raised, client_left=client_left, complete=complete)
+            if self._is_quiet and not (failed or record.status is None or record.status >= 400):
+                record.closed = True
+                return
+            # The last body may be sent by another task or inside a child span: every signal is to carry this span's
+            # ids, and what was bound inside.
+            entry = core.enter_request(record, self._nearest_context())
+        except Exception as error:
+            observer.report("the end of a request", error)
+            return
+        try:
+            if observer.metrics is not None and not self._is_foreign:
+                self._measure(observer.metrics)
+        except Exception as error:
+            observer.report("metrics", error)
+        try:
+            if observer.logger is not None:
+                self._log(observer.logger, failed, raised)
+        except Exception as error:
+            observer.report("the access record", error)
+        try:
+            if observer.settings.on_request is not None:
+                observer.settings.on_request(record)
+        except Exception as error:
+            observer.report("on_request", error)
         finally:
-            self.leave(token)
-        if self._span is not None:
-            self._guarded("the span", self._end_span, self._span, failed, exception)
+            core.leave_request(entry)
+            record.closed = True
+        try:
+            if self._span is not None:
+                self._end_span(self._span, failed, raised)
+        except Exception as error:
+            observer.report("the span", error)
+
+    def _nearest_context(self) -> Context | None:
+        """Return the context of the span of this request; None: the current one is."""
+        if self._is_foreign and self._observer.neighbour is not None:
+            span = self._observer.neighbour.span_of(self._request)
+            if span is not None:
+                return set_span_in_context(span)
+        # Without a span of ours, one that records is nearer than the remote parent.
+        is_near = self._span is not None or _get_current() is self._context
+        return self._context if is_near or not get_current_span().is_recording() else None
 
     def late_exception(self, exception: BaseException) -> None:
         """Log an exception raised after the answer was complete (a background task): the record is already written."""
-        logger = self._observer.logger
-        if logger is not None:
-            self._guarded("the exception record", self._log_late, logger, exception)
-
-    def _guarded(self, what: str, function: Callable[..., object], *arguments: Any) -> None:
         try:
-            function(*arguments)
+            if self._observer.logger is not None:
+                self._log_late(self._observer.logger, exception)
         except Exception as error:
-            self._observer.report(what, error)
+            self._observer.report("the exception record", error)
 
     def _measure(self, metrics: RequestMetrics) -> None:
-        record = self.record
-        attributes = request_attributes(
-            method=self._method,
-            scheme=record.scheme,
-            status=record.status,
-            route=record.route,
-            version=record.http_version,
-            error_type=record.error_type,
-        )
-        metrics.ended(record.duration_ns / 1e9, attributes, self._active)
+        if isinstance(self.record, WebSocketRecord):
+            metrics.session_ended(self.record, counted=self._is_counted)
+        else:
+            metrics.ended(self.record, counted=self._is_counted)
 
     def _log(self, logger: EventLogger, failed: bool, exception: BaseException | None) -> None:
-        observer, record = self._observer, self.record
-        slow_s = observer.settings.slow_s
-        slow = slow_s is not None and record.duration_ns > slow_s * 1e9
-        level = "ERROR" if failed else "WARNING" if slow else "INFO"
-        if logger.enabled_for(level):
-            line = access_line(record) + " [SLOW]" if slow else access_line(record)
-            attributes = access_attributes(record, observer.known_methods)
-            logger.event(level, EVENT_NAME, line, attributes, exception=exception)
+        settings, record = self._observer.settings, self.record
+        is_slow = (
+            settings.slow_s is not None
+            and record.duration_ns > settings.slow_s * 1e9
+            and not isinstance(record, WebSocketRecord)
+        )
+        level = settings.slow_level if is_slow else settings.level
+        if failed and settings.failure_level is not None:
+            level = settings.failure_level
+        std_wants = stdlib.wants(level)
+        line: str | None = None
+        if is_slow or std_wants or settings.line is not None:
+            line = record.line() if settings.line is None else settings.line(record)
+            if is_slow:
+                line += settings.slow_mark
+        is_done = exception is None and logger.access(level, record, record.event_name, line)
+        if not is_done and logger.enabled_for(level):
+            said = record.line() if line is None else line
+            logger.event(level, record.event_name, said, record.attributes(), exception=exception)
+        if std_wants:
+            stdlib.emit(record, line or "", level, exception)
 
     def _log_late(self, logger: EventLogger, exception: BaseException) -> None:
         if not logger.enabled_for("ERROR"):
@@ -281,46 +365,98 @@ class Observation:
         record = self.record
         try:
             if span.is_recording():
-                _describe_end(span, record, self._method, failed, exception)
+                if record.route is not None:
+                    span.update_name(_span_name(record))
+                span.set_attributes(self._observer.end_attributes(record))
+                if failed:
+                    # Semantic conventions: no description when the status code says it all.
+                    text = None if exception is None else ACTIVE.policy.text(_description(exception))
+                    span.set_status(Status(StatusCode.ERROR, text))
+                if exception is not None:
+                    span.record_exception(exception, _exception_attributes(exception))
         finally:
             # The same duration on all three signals.
             span.end(record.start_ns + record.duration_ns)
 
 
-def _start_attributes(record: AccessRecord, method: str) -> dict[str, str | list[str]]:
+def _is_observed(known: object) -> bool:
+    """Return whether a request that bears this record is under way already."""
+    return isinstance(known, AccessRecord) and not known.closed
+
+
+def _span_name(record: AccessRecord) -> str:
+    """`{method} {http.route}`, `HTTP` for an unknown method (semantic conventions)."""
+    method = "HTTP" if record.known_method == OTHER else record.known_method
+    return method if record.route is None else f"{method} {record.route}"
+
+
+def _start_attributes(record: AccessRecord) -> dict[str, Any]:
     """Return what a sampler may want to know of the request."""
-    attributes: dict[str, str | list[str]] = {
-        "http.request.method": method,
-        "url.path": record.path,
+    hide = ACTIVE.policy.text
+    attributes: dict[str, Any] = {
+        "http.request.method": record.known_method,
+        "url.path": hide(record.path),
         "url.scheme": record.scheme,
         "network.protocol.version": record.http_version,
     }
-    if method == OTHER:
+    if record.known_method == OTHER:
         attributes["http.request.method_original"] = record.method
     if record.client_address is not None:
         attributes["client.address"] = record.client_address
     if record.user_agent is not None:
-        attributes["user_agent.original"] = record.user_agent
-    for name, values in record.headers.items():
-        attributes[f"http.request.header.{name}"] = values
+        attributes["user_agent.original"] = hide(record.user_agent)
+    if record.headers:
+        named = {f"http.request.header.{name}": values for name, values in record.headers.items()}
+        attributes |= ACTIVE.policy.values(named)
     return attributes
 
 
-def _describe_end(span: Span, record: AccessRecord, method: str, failed: bool, exception: BaseException | None) -> None:
-    attributes: dict[str, str | int] = {}
+def _end_attributes(record: AccessRecord) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
     if record.status is not None:
         attributes["http.response.status_code"] = record.status
     if record.route is not None:
         attributes["http.route"] = record.route
-        span.update_name(f"{'HTTP' if method == OTHER else method} {record.route}")
     if record.error_type is not None:
         attributes["error.type"] = record.error_type
-    span.set_attributes(attributes)
-    if failed:
-        # Semantic conventions: no description when the status code says it all.
-        span.set_status(Status(StatusCode.ERROR, None if exception is None else _description(exception)))
-    if exception is not None:
-        span.record_exception(exception)
+    return attributes
+
+
+def _start_attributes_old(record: AccessRecord) -> dict[str, Any]:
+    attributes = _start_attributes(record)
+    attributes |= {
+        "http.method": record.known_method,
+        "http.target": attributes["url.path"],
+        "http.scheme": record.scheme,
+        "http.flavor": record.http_version,
+    }
+    if record.client_address is not None:
+        attributes["net.peer.ip"] = record.client_address
+    if record.user_agent is not None:
+        attributes["http.user_agent"] = attributes["user_agent.original"]
+    return attributes
+
+
+def _end_attributes_old(record: AccessRecord) -> dict[str, Any]:
+    attributes = _end_attributes(record)
+    if record.status is not None:
+        attributes["http.status_code"] = record.status
+    return attributes
+
+
+def _is_contrib_server_span(span: Span) -> bool:
+    """Return whether one of OpenTelemetry's own server instrumentations has made this span."""
+    if not span.is_recording():
+        return False
+    scope = getattr(span, "instrumentation_scope", None)
+    name = getattr(scope, "name", None)
+    return getattr(span, "kind", None) is SpanKind.SERVER and isinstance(name, str) and name.startswith(_CONTRIB)
+
+
+def _exception_attributes(exception: BaseException) -> dict[str, Any]:
+    """Return what a span event is to say of an exception, without secrets."""
+    _, message, trace = wire_parts(RecordException(type(exception), exception, exception.__traceback__))
+    return ACTIVE.policy.values({"exception.message": message, "exception.stacktrace": trace})
 
 
 def _description(exception: BaseException) -> str:
@@ -328,21 +464,3 @@ def _description(exception: BaseException) -> str:
         return client_text(f"{error_type(exception)}: {exception}")
     except Exception:
         return error_type(exception)
-
-
-def _pick(headers: Headers, wanted: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the wanted headers, in order; what is no pair of bytes is passed over."""
-    try:
-        return [header for header in headers if header[0] in wanted and _is_header(header)]
-    except Exception:
-        # A name that cannot be hashed, or nothing to index.
-        return [header for header in headers if _is_header(header) and header[0] in wanted]
-
-
-def _is_header(header: object) -> bool:
-    return (
-        isinstance(header, tuple | list)
-        and len(header) == 2
-        and isinstance(header[0], bytes)
-        and isinstance(header[1], bytes)
-    )

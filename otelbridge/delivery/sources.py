@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otelbridge.otlp.outcome import Signal
 from otelbridge.otlp.providers import MetricPreferences
 from otelbridge.otlp.requests_pb import encode_points, encode_spans, halve
 from otelbridge.otlp.settings import BatchSettings
+from otelbridge.scope import SCOPE_NAME, scope_version
 from otelbridge.types import Batch, CoreCounters, LogSource
 
 # Collections that wait while the collector is away; cumulative points make the older ones the cheaper loss.
@@ -144,29 +149,58 @@ class EndedSpans(SpanProcessor):
 
 
 class CollectedPoints(MetricReader):
-    """The reader of our meter provider: what its instruments hold, collected at each interval and at each flush."""
+    """The reader of our meter provider: what its instruments hold, collected at each interval and at each flush.
+
+    Metrics that are summed up elsewhere join them, in our own scope: `producers` are asked at each collection.
+    """
 
     signal: Signal = "metrics"
 
-    def __init__(self, preferences: MetricPreferences, stamp: Callable[[Any], None]) -> None:
+    def __init__(self, preferences: MetricPreferences, stamp: Callable[[Any], None], resource: Resource) -> None:
         super().__init__(preferences.temporality, preferences.aggregation)
+        self.producers: list[Callable[[], Sequence[Metric]]] = []
+        self.temporality = preferences.temporality
+        aggregation = (preferences.aggregation or {}).get(Histogram)
+        self.has_plain_histograms = not isinstance(aggregation, ExponentialBucketHistogramAggregation)
+        self._resource = resource
         self._stamp = stamp
+        self._has_received = False
         self._waiting: deque[Batch] = deque()
         self._dropped = 0
 
     def refill(self) -> None:
         """Collect all points now."""
         # The app's own callbacks are called in there.
+        self._has_received = False
         with suppress(Exception):
             self.collect()
+        if not self._has_received:  # no instrument has anything
+            with suppress(Exception):
+                self._receive_metrics(MetricsData([]))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002
-        batch = encode_points(metrics_data, self._stamp)
+        self._has_received = True
+        batch = encode_points(self._with_produced(metrics_data), self._stamp)
         if batch is None:
             return
         if len(self._waiting) >= _SNAPSHOT_COUNT_MAX:
             self._dropped += self._waiting.popleft().count
         self._waiting.append(batch)
+
+    def _with_produced(self, data: MetricsData) -> MetricsData:
+        produced: list[Metric] = []
+        for produce in self.producers:
+            with suppress(Exception):
+                produced += produce()
+        if not produced:
+            return data
+        known = [scope for part in data.resource_metrics for scope in part.scope_metrics]
+        ours = InstrumentationScope(SCOPE_NAME, scope_version())
+        # One entry per scope: of two that are equal the official encoder keeps the last.
+        produced += [metric for scope in known if scope.scope == ours for metric in scope.metrics]
+        others = [scope for scope in known if scope.scope != ours]
+        scopes = [*others, ScopeMetrics(ours, produced, ours.schema_url or "")]
+        return MetricsData([ResourceMetrics(self._resource, scopes, self._resource.schema_url)])
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # the SDK's words
         """Nothing to do: the worker is stopped by `otelbridge.shutdown`."""

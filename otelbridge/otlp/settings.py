@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from otelbridge.exceptions import ConfigError
@@ -16,6 +17,8 @@ from otelbridge.otlp.outcome import Signal
 SIGNALS: tuple[Signal, ...] = ("logs", "traces", "metrics")
 PROTOCOLS = ("http/protobuf", "grpc")
 COMPRESSIONS = ("gzip", "deflate", "none")
+METRICS = ("otlp", "statsd", "none")
+STATSD_DIALECTS = ("dogstatsd", "plain", "influx", "graphite")
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "SUCCESS": 25, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 MIB = 1024 * 1024
@@ -26,6 +29,8 @@ BUFFER_SIZE = 64 * MIB
 RECORD_SIZE_GUESS = 2048
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATSD_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+_HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 _SIGNAL_PATH = re.compile(r"/v1/(logs|traces|metrics)/?$")
 
 
@@ -51,6 +56,25 @@ class BatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StatsdSettings:
+    """Where StatsD lines go and how they are written: to a host, to a Unix socket, or through the user's client."""
+
+    transport: Literal["udp", "tcp", "unix", "unixgram", "client"]
+    dialect: str
+    prefix: str
+    host: str = ""
+    port: int = 8125
+    path: str = ""
+    client: Any = None
+
+    @property
+    def address(self) -> str:
+        """The URL, for messages."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}://{self.path or f'{host}:{self.port}'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that `configure()` decides, resolved."""
 
@@ -68,6 +92,7 @@ class Settings:
     span_batch: BatchSettings
     buffer_size: int
     metric_interval_s: float
+    statsd: StatsdSettings
     attribute_count_max: int
     attribute_length_max: int
     environment: Mapping[str, str] = field(repr=False)
@@ -96,7 +121,7 @@ def resolve(
         resource=_resource(arguments.get("resource")),
         logs=_exporter("logs", arguments.get("logs"), env, ("otlp", "provider", "none")),
         traces=_exporter("traces", arguments.get("traces"), env, ("otlp", "none")),
-        metrics=_exporter("metrics", arguments.get("metrics"), env, ("otlp", "none")),
+        metrics=_exporter("metrics", arguments.get("metrics"), env, METRICS),
         level_no=_level(arguments.get("level"), env, level_number),
         format_errors=_format_errors(arguments.get("format_errors"), env),
         endpoint_named=named,
@@ -105,6 +130,7 @@ def resolve(
         span_batch=_batch(env, "OTEL_BSP", count_max=512, queue_count_max=8192),
         buffer_size=min(BUFFER_SIZE, max(buffer_count * RECORD_SIZE_GUESS, MIB)) if buffer_count else BUFFER_SIZE,
         metric_interval_s=_env_ms(env, "OTEL_METRIC_EXPORT_INTERVAL", 60.0),
+        statsd=_statsd(arguments, env),
         attribute_count_max=_env_int(
             env, "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", _env_int(env, "OTEL_ATTRIBUTE_COUNT_LIMIT", 128)
         ),
@@ -155,20 +181,68 @@ def _refuse_what_is_not_there_yet(arguments: Mapping[str, Any], env: Mapping[str
     if spool is not None and spool != "memory":
         msg = f"spool must be 'memory' in this version (a spool on disk comes with a later one), got {spool!r}"
         raise ConfigError(msg)
-    for argument, variable in (
-        ("durability", "OTELBRIDGE_DURABILITY"),
-        ("statsd", "OTELBRIDGE_STATSD"),
-        ("statsd_prefix", "OTELBRIDGE_STATSD_PREFIX"),
-        ("statsd_dialect", "OTELBRIDGE_STATSD_DIALECT"),
-    ):
-        if asked(argument, variable) is not None:
-            where = argument if arguments.get(argument) is not None else variable
-            msg = f"{where} is not supported by this version yet, leave it out"
-            raise ConfigError(msg)
-    metrics = asked("metrics", "OTELBRIDGE_METRICS")
-    if metrics == "statsd":
-        msg = "metrics must be 'otlp' or 'none' in this version (StatsD comes with a later one), got 'statsd'"
+    if asked("durability", "OTELBRIDGE_DURABILITY") is not None:
+        where = "durability" if arguments.get("durability") is not None else "OTELBRIDGE_DURABILITY"
+        msg = f"{where} is not supported by this version yet, leave it out"
         raise ConfigError(msg)
+
+
+def _statsd(arguments: Mapping[str, Any], env: Mapping[str, str]) -> StatsdSettings:
+    def pick(argument: str) -> tuple[Any, str]:
+        variable = f"OTELBRIDGE_{argument.upper()}"
+        if arguments.get(argument) is None and env.get(variable):
+            return env[variable], variable
+        return arguments.get(argument), argument
+
+    target, source = pick("statsd")
+    prefix, prefix_source = pick("statsd_prefix")
+    if not isinstance(prefix, str | None):
+        msg = f"{prefix_source} must be a text, got {prefix!r}"
+        raise ConfigError(msg)
+    dialect, dialect_source = pick("statsd_dialect")
+    is_client = _is_statsd_client(target)
+    dialect = _choice(dialect, dialect_source, STATSD_DIALECTS, default="plain" if is_client else "dogstatsd")
+    prefix = (prefix or "").strip().strip(".")
+    if is_client:
+        if dialect == "dogstatsd":
+            msg = (
+                f"{dialect_source} must be 'plain', 'influx' or 'graphite' for a StatsClient of yours, whose methods "
+                "cannot write DogStatsD's tags (a URL as statsd can have them), got 'dogstatsd'"
+            )
+            raise ConfigError(msg)
+        return StatsdSettings("client", dialect, prefix, client=target)
+    if target is None:
+        return StatsdSettings("udp", dialect, prefix, host="127.0.0.1")
+    return _statsd_address(target, source, dialect, prefix)
+
+
+def _is_statsd_client(target: object) -> bool:
+    if target is None or isinstance(target, str):
+        return False
+    from statsd.client.base import StatsClientBase
+
+    return isinstance(target, StatsClientBase)
+
+
+def _statsd_address(target: Any, source: str, dialect: str, prefix: str) -> StatsdSettings:
+    wanted = "must be a URL like udp://127.0.0.1:8125, tcp://host:8125 or unix:///path, or a statsd.StatsClient"
+    if not isinstance(target, str):
+        msg = f"{source} {wanted}, got {type(target).__name__}"
+        raise ConfigError(msg)
+    try:
+        parts = urlsplit(target.strip())
+        host, port = parts.hostname or "", 8125 if parts.port is None else parts.port
+    except ValueError as error:
+        msg = f"{source} {wanted}, got {target!r} ({error})"
+        raise ConfigError(msg) from error
+    if not (parts.query or parts.fragment or parts.username is not None):
+        match parts.scheme:
+            case "udp" | "tcp" as transport if _STATSD_HOST.fullmatch(host) and port and parts.path in ("", "/"):
+                return StatsdSettings(transport, dialect, prefix, host=host, port=port)
+            case "unix" | "unixgram" as transport if len(parts.path) > 1 and not parts.netloc and _HAS_UNIX_SOCKETS:
+                return StatsdSettings(transport, dialect, prefix, path=unquote(parts.path))
+    msg = f"{source} {wanted}, got {target!r}"
+    raise ConfigError(msg)
 
 
 def _variable(signal: Signal, name: str) -> str:

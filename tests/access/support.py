@@ -15,7 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import get_current_span
 
 from otelbridge.access.asgi import ASGIApp, Instrumented, Message, Receive, Scope, Send
-from otelbridge.access.observe import Observer, Settings
+from otelbridge.access.observe import Observer
+from otelbridge.access.options import Settings
+from otelbridge.access.record import AccessRecord
 from otelbridge.metrics.otel import OtelRequestMetrics
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
@@ -45,6 +47,9 @@ class MemoryLogger:
     """The part of the logger that the access log uses, kept in memory."""
 
     events: list[Event] = field(default_factory=list)
+
+    def access(self, level: str, record: AccessRecord, event_name: str, body: str | None) -> bool:
+        return False
 
     def enabled_for(self, level: str) -> bool:
         return True

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+import uvicorn
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from websockets.sync.client import connect
@@ -45,6 +49,23 @@ def hypercorn(app: ASGIApp) -> Iterator[int]:
         thread.join(DEADLINE_S)
         loop.close()
         listener.detach()  # Hypercorn has closed it
+
+
+@contextmanager
+def uvicorn_server(app: ASGIApp) -> Iterator[int]:
+    """The same by Uvicorn."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, ws="wsproto", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(DEADLINE_S)
+        listener.close()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -156,10 +177,72 @@ def test_hostile_bytes_of_a_request_are_one_line(harness: Harness) -> None:
     assert body.startswith('127.0.0.1 "GET /x\\x0d\\x0a\\x1b[31m\\"')
 
 
-def test_websocket_and_lifespan_pass_unharmed(harness: Harness) -> None:
-    """A socket echoes, startup and shutdown complete, and no request is recorded for them."""
-    with hypercorn(harness.app) as port, connect(f"ws://127.0.0.1:{port}/ws") as ws:
-        ws.send("hello")
-        assert ws.recv(timeout=DEADLINE_S) == "hello"
+def test_a_websocket_session_over_a_real_server(harness: Harness) -> None:
+    """A socket echoes; its record says who closed it, and what went each way."""
+    with hypercorn(harness.app) as port:
+        with connect(f"ws://127.0.0.1:{port}/ws") as ws:
+            ws.send("hello")
+            assert ws.recv(timeout=DEADLINE_S) == "hello"
+            ws.close(4002)
+        wait_for(lambda: len(harness.events) == 1)
 
-    assert (harness.events, harness.spans, harness.points()) == ([], (), {})
+    attributes = harness.event.attributes
+    assert attributes["websocket.closed_by"] == "client"
+    assert (attributes["websocket.messages_in"], attributes["websocket.bytes_out"]) == (1, 5)
+    assert len(harness.spans) == 1
+
+
+def test_the_close_code_is_the_client_s(harness: Harness) -> None:
+    """Uvicorn passes on what the client closed with (Hypercorn 0.18 says 1006 for every close)."""
+    with uvicorn_server(harness.app) as port:
+        with connect(f"ws://127.0.0.1:{port}/ws") as ws:
+            ws.send("hello")
+            assert ws.recv(timeout=DEADLINE_S) == "hello"
+            ws.close(4002)
+        wait_for(lambda: len(harness.events) == 1)
+
+    assert harness.event.attributes["websocket.close_code"] == 4002
+
+
+def test_a_websocket_client_that_vanishes(harness: Harness) -> None:
+    """The connection breaks without a close: 1006 (or 1005), closed by the client."""
+    with hypercorn(harness.app) as port:
+        with connect(f"ws://127.0.0.1:{port}/ws") as ws:
+            ws.send("hello")
+            assert ws.recv(timeout=DEADLINE_S) == "hello"
+            ws.socket.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: len(harness.events) == 1)
+
+    attributes = harness.event.attributes
+    assert attributes["websocket.closed_by"] == "client"
+    assert attributes["websocket.close_code"] in (1005, 1006)
+
+
+def test_http2_streams_of_one_connection_are_records_of_their_own(harness: Harness) -> None:
+    """Interleaved streams, one of them reset by the client: one record each, and the reset one ended by the client."""
+    with hypercorn(harness.app) as port, socket.create_connection(("127.0.0.1", port)) as tcp:
+        tcp.settimeout(DEADLINE_S)
+        h2 = H2Connection(H2Configuration(client_side=True))
+        h2.initiate_connection()
+        waiting, asked = 1, 3
+        for stream, path in ((waiting, "/wait"), (asked, "/items/2")):
+            fields = {":method": "GET", ":path": path, ":scheme": "http", ":authority": "x", "x-request-id": path[1:]}
+            h2.send_headers(stream, list(fields.items()), end_stream=True)
+        tcp.sendall(h2.data_to_send())
+        wait_for(lambda: len(harness.events) == 1)
+        h2.reset_stream(waiting, error_code=ErrorCodes.CANCEL)
+        tcp.sendall(h2.data_to_send())
+        wait_for(lambda: len(harness.events) == 2)
+
+    found = [
+        (
+            event.attributes["url.path"],
+            event.attributes["otelbridge.ended_by"],
+            event.attributes.get("http.response.status_code"),
+            event.attributes["otelbridge.request_id"],
+        )
+        for event in harness.events
+    ]
+    assert found == [("/items/2", "app", 200, "items/2"), ("/wait", "client", None, "wait")]
+    assert {event.attributes["network.protocol.version"] for event in harness.events} == {"2"}
+    assert harness.active() == [0]

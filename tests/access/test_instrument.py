@@ -9,14 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from flask import Blueprint
 from hypercorn.utils import is_asgi
 
-from otelbridge import access
-from otelbridge.access import instrument, uninstrument
 from otelbridge.access.asgi import Instrumented, Receive, Scope, Send
-from otelbridge.access.observe import Observer, Settings
+from otelbridge.access.observe import Observer
+from otelbridge.access.options import Settings
 from otelbridge.exceptions import ConfigError
+from otelbridge.integrations import apps
+from otelbridge.integrations.apps import instrument, uninstrument
 from tests.access.support import Harness, exchange, hello, http_scope
+from tests.integrations.hosts import call_wsgi
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +28,12 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Make `instrument()` keep its three signals in memory."""
     memory = Harness(hello)
 
-    def observer(settings: Settings, *, with_metrics: bool) -> Observer:
-        metrics = memory.observer.metrics if with_metrics else None
-        return Observer(settings, logger=memory.logger, tracer=memory.tracer, metrics=metrics)
+    def observer(settings: Settings, *, metrics: str | None) -> Observer:
+        backend = memory.observer.metrics if metrics in (None, "otlp") else None
+        return Observer(settings, logger=memory.logger, tracer=memory.tracer, metrics=backend)
 
-    monkeypatch.setattr(access, "_observer", observer)
-    monkeypatch.setattr(access, "_ensure_configured", lambda: None)
+    monkeypatch.setattr(apps, "make_observer", observer)
+    monkeypatch.setattr(apps, "ensure_configured", lambda: None)
     return memory
 
 
@@ -38,6 +42,7 @@ def serve(app: Any, path: str = "/") -> None:
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [])
     return [b"hello"]
 
 
@@ -63,7 +68,7 @@ def test_instrument_makes_every_signal(harness: Harness) -> None:
 def test_instrument_begins_exporting_if_nobody_did(monkeypatch: pytest.MonkeyPatch) -> None:
     """`instrument()` configures from the environment, after its options were found good."""
     calls: list[str] = []
-    monkeypatch.setattr(access, "_ensure_configured", lambda: calls.append("configured"))
+    monkeypatch.setattr(apps, "ensure_configured", lambda: calls.append("configured"))
 
     with pytest.raises(TypeError):
         instrument(hello, slow_s="soon")  # type: ignore[arg-type]  # the mistake
@@ -119,28 +124,64 @@ def test_the_wrapper_looks_like_the_app() -> None:
     assert not hasattr(app, "no_such_thing")
 
 
-@pytest.mark.parametrize("app", [wsgi, functools.partial(wsgi)])
-def test_wsgi_is_refused_in_one_sentence(app: Any) -> None:
-    """A WSGI app is told that it has to wait."""
-    with pytest.raises(TypeError, match="WSGI is not available in this version"):
-        instrument(app)
+class WsgiObject:
+    """A WSGI app with state."""
+
+    title = "shop"
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        return wsgi(environ, start_response)
+
+
+@pytest.mark.parametrize("app", [wsgi, functools.partial(wsgi), WsgiObject(), WsgiObject().__call__])
+def test_every_shape_of_wsgi_app_is_understood(app: Any, harness: Harness) -> None:
+    """Functions, partials, objects and methods that take an environ and `start_response`."""
+    assert call_wsgi(instrument(app), "/").body == b"hello"
+
+    assert len(harness.events) == 1
 
 
 async def no_arguments() -> None:
     return None
 
 
-@pytest.mark.parametrize("app", [None, "app:app", AsgiObject, 7, no_arguments, lambda: None])
-def test_what_is_no_app_is_refused(app: Any) -> None:
-    """A TypeError says what is understood and what was got."""
-    with pytest.raises(TypeError, match=r"app must be an ASGI 3 application .*, got "):
+def made_by_coroutine() -> Any:
+    coroutine = no_arguments()
+    coroutine.close()
+    return coroutine
+
+
+@pytest.mark.parametrize(
+    ("app", "got"),
+    [
+        (None, "got None"),
+        (7, "got 7"),
+        ("app:app", "got the text 'app:app'; import the application"),
+        (apps, "got the module otelbridge.integrations.apps; pass the application in it"),
+        (AsgiObject, "got the class AsgiObject; pass an instance of it"),
+        (FastAPI, "got the class FastAPI; pass an instance of it"),
+        (made_by_coroutine(), "; pass the function, without calling it"),
+        (APIRouter(), "; pass the FastAPI application that includes it"),
+        (Blueprint("part", "shop"), "; pass the application that it is registered with"),
+        (no_arguments, "got <function no_arguments"),
+        (lambda: None, "got <function <lambda>"),
+        (lambda one: None, "got <function <lambda>"),
+    ],
+)
+def test_what_is_no_app_is_refused(app: Any, got: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TypeError says what is understood, what was got and what to do; nothing has been started by then."""
+    monkeypatch.setattr(apps, "ensure_configured", pytest.fail)
+
+    with pytest.raises(TypeError) as caught:
         instrument(app)
+
+    for word in ("Starlette", "FastAPI", "Litestar", "Quart", "Flask", "Django", "ASGI", "WSGI", got):
+        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"metrics": "statsd"}, ConfigError, 'metrics="statsd" is not available yet'),
         ({"metrics": "prometheus"}, ConfigError, "metrics must be"),
         ({"metrics": True}, TypeError, "metrics must be"),
         ({"traces": 1}, TypeError, "traces must be True or False, got 1"),
@@ -222,14 +263,6 @@ def test_metrics_none_and_traces_false_switch_those_off(harness: Harness) -> Non
 
     assert (harness.points(), harness.spans) == ({}, ())
     assert len(harness.events) == 1
-
-
-def test_statsd_by_the_environment_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OTELBRIDGE_METRICS=statsd is not silently taken for something else."""
-    monkeypatch.setenv("OTELBRIDGE_METRICS", "statsd")
-
-    with pytest.raises(ConfigError, match='OTELBRIDGE_METRICS="statsd" is not available yet'):
-        instrument(hello)
 
 
 def test_known_methods_can_be_replaced(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:

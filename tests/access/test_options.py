@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from otelbridge.access.asgi import Instrumented, Message, Receive, Scope, Send
-from otelbridge.access.observe import Observer, PathRules, Settings
+from otelbridge.access.observe import Observer
+from otelbridge.access.options import PathRules, Settings
 from otelbridge.access.record import AccessRecord
 from tests.access.support import (
     Harness,
@@ -80,16 +81,57 @@ def test_included_headers_stand_on_record_and_span() -> None:
     assert "secret" not in repr((harness.event, harness.span.attributes))
 
 
+MADE = re.compile("[0-9a-f]{32}")
+
+
 @pytest.mark.parametrize(
-    ("value", "kept"), [(b"req-1.a", "req-1.a"), (b"a b", None), (b"a\r\nx: y", None), (b"x" * 500, None), (b"", None)]
+    "value", [b"req-1.a", b"0af7651916cd43dd8448eb211c80319c", b"a", b"x" * 128, b"A/b+c=@d:e_f-g"]
 )
-def test_a_request_id_is_kept_only_in_strict_form(value: bytes, kept: str | None) -> None:
-    """X-Request-ID comes from outside: blanks, control characters and long ones are not taken over."""
+def test_a_harmless_request_id_is_kept_and_echoed(value: bytes) -> None:
+    """X-Request-ID in strict form is the request's id, and the answer says so."""
     harness = Harness(hello)
 
-    harness.get(headers=[(b"x-request-id", value)])
+    result = harness.get(headers=[(b"x-request-id", value)])
 
-    assert harness.event.attributes.get("otelbridge.request_id") == kept
+    assert harness.event.attributes["otelbridge.request_id"] == value.decode()
+    assert result.sent[0]["headers"] == [(b"x-request-id", value)]
+
+
+@pytest.mark.parametrize("value", [b"a b", b"a\r\nset-cookie: y", b"x" * 129, b"", b"\xff", b"-a", b"<script>"])
+def test_any_other_request_id_is_replaced(value: bytes) -> None:
+    """Blanks, control characters, markup and long ids never come back: the request gets an id of our making."""
+    harness = Harness(hello)
+
+    result = harness.get(headers=[(b"x-request-id", value)])
+
+    made = str(harness.event.attributes["otelbridge.request_id"])
+    assert MADE.fullmatch(made)
+    assert result.sent[0]["headers"] == [(b"x-request-id", made.encode())]
+
+
+def test_a_request_that_sent_no_id_gets_one_in_its_record_only() -> None:
+    """Every record has an id, each its own; the answer to a client that did not ask is unchanged."""
+    harness = Harness(hello)
+
+    results = [harness.get(), harness.get()]
+
+    ids = [event.attributes["otelbridge.request_id"] for event in harness.events]
+    assert all(MADE.fullmatch(str(made)) for made in ids)
+    assert len(set(ids)) == 2
+    assert [result.sent[0]["headers"] for result in results] == [[], []]
+
+
+def test_an_app_s_own_request_id_header_stays_the_only_one() -> None:
+    """What the app answers is not doubled."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, headers=[(b"X-Request-ID", b"mine")])
+
+    harness = Harness(app)
+
+    result = harness.get(headers=[(b"x-request-id", b"theirs")])
+
+    assert result.sent[0]["headers"] == [(b"X-Request-ID", b"mine")]
 
 
 @pytest.mark.covers("4.13")

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import get_current
 
 from otelbridge.access.asgi import Receive, Scope, Send
-from otelbridge.access.observe import Settings
+from otelbridge.access.options import Settings
 from tests.access.support import (
     SPAN_ID,
     TRACE_ID,
@@ -114,3 +114,47 @@ def test_a_current_span_of_the_process_is_the_parent() -> None:
         harness.get()
 
     assert harness.span.parent == outer.get_span_context()
+
+
+def test_an_untrusted_caller_s_trace_is_linked_not_joined() -> None:
+    """trust_traceparent=False: a new trace, sampled by us and not by strangers, with a link to theirs."""
+    harness = Harness(hello, Settings(trust_traceparent=False))
+
+    harness.get(headers=[(b"traceparent", TRACEPARENT), (b"baggage", b"user=eve")])
+
+    span = harness.span
+    assert span.parent is None
+    assert span.context is not None
+    assert span.context.trace_id != TRACE_ID
+    assert [link.context.trace_id for link in span.links] == [TRACE_ID]
+
+
+def test_an_untrusted_malformed_header_is_no_link() -> None:
+    """Nothing that can be read: nothing to link to."""
+    harness = Harness(hello, Settings(trust_traceparent=False))
+
+    harness.get(headers=[(b"traceparent", b"00-zz-yy-01")])
+
+    assert harness.span.links == ()
+
+
+def test_old_names_stand_beside_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OTEL_SEMCONV_STABILITY_OPT_IN=http/dup puts both families of attributes on the span; `http` is the default."""
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "database, http/dup")
+    both = Harness(hello)
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    new = Harness(hello)
+
+    for harness in (both, new):
+        harness.get("/a", headers=[(b"user-agent", b"curl/8")])
+
+    old_names = {
+        "http.method": "GET",
+        "http.target": "/a",
+        "http.scheme": "http",
+        "http.flavor": "1.1",
+        "http.status_code": 200,
+        "http.user_agent": "curl/8",
+        "net.peer.ip": "203.0.113.42",
+    }
+    assert dict(both.span.attributes or {}) == dict(new.span.attributes or {}) | old_names

@@ -36,8 +36,8 @@ def program(collector: Collector) -> Iterator[Callable[..., Program]]:
     """Start a program of tests/collector/apps by its name, speaking *protocol* to the collector."""
     started: list[Program] = []
 
-    def start(name: str, protocol: str = "http/protobuf") -> Program:
-        started.append(Program(name, collector, protocol))
+    def start(name: str, protocol: str = "http/protobuf", **settings: str) -> Program:
+        started.append(Program(name, collector, protocol, **settings))
         return started[-1]
 
     yield start

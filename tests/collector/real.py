@@ -1,5 +1,7 @@
 """A real OpenTelemetry Collector as a child process: started on free loopback ports, read by the file it writes.
 
+Beside it a real statsd_exporter, read by the page it serves, and programs that send to either.
+
 Leaves what is sent and what is expected to the tests.
 """
 
@@ -20,7 +22,8 @@ from typing import Any, NamedTuple
 from tools.places import ROOT
 
 READY_TIMEOUT_S = 20.0
-CONFIGS = (ROOT / "collector-config" / "base.yaml", ROOT / "tests" / "collector" / "file.yaml")
+LAYERS = ROOT / "tests" / "collector"
+CONFIGS = (ROOT / "collector-config" / "base.yaml", LAYERS / "file.yaml")
 
 
 class Record(NamedTuple):
@@ -41,12 +44,13 @@ class Record(NamedTuple):
 class Collector:
     """One collector; `stop()` and `start()` may alternate, on the same ports and the same file."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, *layers: Path) -> None:
         self._binary = binary
+        self._configs = (*CONFIGS, *layers)
         self._log = folder / "collector.log"
         self.file = folder / "received.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
-        self.grpc_port, self.http_port, self._health_port = free_ports(3)
+        self.grpc_port, self.http_port, self._health_port, self.statsd_port = free_ports(4)
 
     def endpoint(self, protocol: str) -> str:
         """The base URL for OTEL_EXPORTER_OTLP_ENDPOINT."""
@@ -61,8 +65,9 @@ class Collector:
             "OTELBRIDGE_COLLECTOR_HTTP_PORT": str(self.http_port),
             "OTELBRIDGE_COLLECTOR_HEALTH_PORT": str(self._health_port),
             "OTELBRIDGE_TEST_FILE": str(self.file),
+            "OTELBRIDGE_TEST_STATSD_PORT": str(self.statsd_port),
         }
-        arguments = [str(self._binary), *(f"--config={path}" for path in CONFIGS)]
+        arguments = [str(self._binary), *(f"--config={path}" for path in self._configs)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._healthy, READY_TIMEOUT_S, lambda: f"the collector is not ready; it said:\n{self._said()}")
@@ -138,14 +143,48 @@ class Collector:
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
 
 
-class Program:
-    """A program of tests/collector/apps, running with the collector as its endpoint and nothing else set."""
+class StatsdExporter:
+    """One statsd_exporter of Prometheus, listening for UDP and TCP on the same port."""
 
-    def __init__(self, name: str, collector: Collector, protocol: str) -> None:
+    def __init__(self, binary: Path) -> None:
+        self.statsd_port, self._web_port = free_ports(2)
+        self._arguments = [
+            str(binary),
+            f"--statsd.listen-udp=127.0.0.1:{self.statsd_port}",
+            f"--statsd.listen-tcp=127.0.0.1:{self.statsd_port}",
+            f"--web.listen-address=127.0.0.1:{self._web_port}",
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+        self._process = subprocess.Popen(self._arguments, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: bool(self.page()), READY_TIMEOUT_S, lambda: "statsd_exporter is not ready")
+
+    def stop(self) -> None:
+        """Stop."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def page(self) -> str:
+        """All it has received so far, in Prometheus's text format; empty before it listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._web_port}/metrics", timeout=5) as answer:
+                return str(answer.read().decode())
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return ""
+
+
+class Program:
+    """A program of tests/collector/apps, running with the collector as its endpoint and `settings` of its own."""
+
+    def __init__(self, name: str, collector: Collector, protocol: str, **settings: str) -> None:
         unset = ("OTEL_", "OTELBRIDGE_", "LOGURU_")
         env = {key: text for key, text in os.environ.items() if not key.startswith(unset)}
         env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint(protocol)
         env["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
+        env |= settings
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"tests.collector.apps.{name}"],
             cwd=ROOT,

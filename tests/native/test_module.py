@@ -255,7 +255,8 @@ def test_site_of_any_depth(exporting: Exporting) -> None:
         ({}, (), b"short"),
         ({}, (), "x" * 16),
         ({}, (), 5),
-        ({}, (), None, None, None),
+        ({}, (), None, None, 5),
+        ({}, (), None, None, None, None),
     ],
 )
 def test_wrong_attribute_set_raises(arguments: tuple[Any, ...]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from statsd.client.base import StatsClientBase
 
 from otelbridge.exceptions import ConfigError
-from otelbridge.otlp.settings import MIB, Settings, resolve
+from otelbridge.otlp.settings import MIB, Settings, StatsdSettings, resolve
 
 
 def settings(env: dict[str, str] | None = None, **arguments: Any) -> Settings:
@@ -102,6 +103,53 @@ def test_user_level() -> None:
 
 
 @pytest.mark.parametrize(
+    ("statsd", "way", "address"),
+    [
+        (None, StatsdSettings("udp", "dogstatsd", "", host="127.0.0.1"), "udp://127.0.0.1:8125"),
+        ("udp://agent", StatsdSettings("udp", "dogstatsd", "", host="agent"), "udp://agent:8125"),
+        ("udp://[::1]:9125", StatsdSettings("udp", "dogstatsd", "", host="::1", port=9125), "udp://[::1]:9125"),
+        ("tcp://a.b:1/", StatsdSettings("tcp", "dogstatsd", "", host="a.b", port=1), "tcp://a.b:1"),
+        ("unix:///run/a%20b", StatsdSettings("unix", "dogstatsd", "", path="/run/a b"), "unix:///run/a b"),
+        ("unixgram:///run/a", StatsdSettings("unixgram", "dogstatsd", "", path="/run/a"), "unixgram:///run/a"),
+    ],
+)
+def test_statsd_address(statsd: str | None, way: StatsdSettings, address: str) -> None:
+    """
+    An agent is named by a URL: a host with its port (8125 if none is given) or a socket's path; it selects nothing.
+    """
+    result = settings(statsd=statsd)
+
+    assert (result.statsd, result.statsd.address, result.metrics) == (way, address, "otlp")
+
+
+def test_statsd_client_is_a_way_of_its_own() -> None:
+    """
+    A client of the statsd package is taken as it is, and writes plain lines unless told otherwise.
+    """
+    client = StatsClientBase()
+
+    assert settings(statsd=client).statsd == StatsdSettings("client", "plain", "", client=client)
+    assert settings(statsd=client, statsd_dialect="influx").statsd.dialect == "influx"
+
+
+def test_statsd_from_the_environment() -> None:
+    """
+    Variables say all that arguments do, and an argument wins; a prefix loses the dots around it.
+    """
+    env = {
+        "OTELBRIDGE_METRICS": "StatsD",
+        "OTELBRIDGE_STATSD": "tcp://agent:1",
+        "OTELBRIDGE_STATSD_DIALECT": "influx",
+        "OTELBRIDGE_STATSD_PREFIX": ".shop.web.",
+    }
+
+    result, other = settings(env), settings(env, metrics="none", statsd="udp://h", statsd_prefix="")
+
+    assert (result.metrics, result.statsd) == ("statsd", StatsdSettings("tcp", "influx", "shop.web", "agent", 1))
+    assert (other.metrics, other.statsd) == ("none", StatsdSettings("udp", "influx", "", "h"))
+
+
+@pytest.mark.parametrize(
     ("env", "arguments", "sentence"),
     [
         ({}, {"endpoint": "localhost:4318"}, "endpoint must start with http:// or https://, got 'localhost:4318'"),
@@ -123,7 +171,7 @@ def test_user_level() -> None:
         ({}, {"level": True}, "level must be a level name"),
         ({"OTELBRIDGE_LEVEL": "LOUD"}, {}, "OTELBRIDGE_LEVEL must be a level name"),
         ({}, {"logs": "console"}, "logs must be 'otlp' or 'provider' or 'none', got 'console'"),
-        ({"OTEL_METRICS_EXPORTER": "prometheus"}, {}, "OTEL_METRICS_EXPORTER must be 'otlp' or 'none'"),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, {}, "OTEL_METRICS_EXPORTER must be 'otlp' or 'statsd' or 'none'"),
         ({}, {"traces": "zipkin"}, "traces must be 'otlp' or 'none', got 'zipkin'"),
         ({}, {"format_errors": "ignore"}, "format_errors must be 'mark' or 'raise', got 'ignore'"),
         ({"OTELBRIDGE_FORMAT_ERRORS": "no"}, {}, "OTELBRIDGE_FORMAT_ERRORS must be 'mark' or 'raise', got 'no'"),
@@ -136,10 +184,31 @@ def test_user_level() -> None:
         ),
         ({}, {"spool": "/var/spool"}, "spool must be 'memory' in this version"),
         ({"OTELBRIDGE_SPOOL": "/var/spool"}, {}, "spool must be 'memory' in this version"),
-        ({}, {"metrics": "statsd"}, "metrics must be 'otlp' or 'none' in this version"),
-        ({"OTELBRIDGE_METRICS": "statsd"}, {}, "metrics must be 'otlp' or 'none' in this version"),
-        ({}, {"statsd": "udp://h"}, "statsd is not supported by this version yet"),
-        ({"OTELBRIDGE_STATSD_DIALECT": "influx"}, {}, "OTELBRIDGE_STATSD_DIALECT is not supported by this version"),
+        (
+            {},
+            {"statsd": "127.0.0.1:8125"},
+            "statsd must be a URL like udp://127.0.0.1:8125, tcp://host:8125 or unix:///",
+        ),
+        ({"OTELBRIDGE_STATSD": "http://h"}, {}, "OTELBRIDGE_STATSD must be a URL like udp://127.0.0.1:8125, "),
+        ({}, {"statsd": "udp://"}, "or a statsd.StatsClient, got 'udp://'"),
+        ({}, {"statsd": "udp://h:0"}, "got 'udp://h:0'"),
+        ({}, {"statsd": "udp://h:65536"}, "got 'udp://h:65536' (Port out of range 0-65535)"),
+        ({}, {"statsd": "udp://a b"}, "got 'udp://a b'"),
+        ({}, {"statsd": "tcp://h/metrics"}, "got 'tcp://h/metrics'"),
+        ({}, {"statsd": "unix://relative"}, "got 'unix://relative'"),
+        ({}, {"statsd": "unix:///"}, "got 'unix:///'"),
+        ({}, {"statsd": 8125}, "or a statsd.StatsClient, got int"),
+        ({}, {"statsd_prefix": 1}, "statsd_prefix must be a text, got 1"),
+        (
+            {"OTELBRIDGE_STATSD_DIALECT": "librato"},
+            {},
+            "OTELBRIDGE_STATSD_DIALECT must be 'dogstatsd' or 'plain' or 'influx' or 'graphite', got 'librato'",
+        ),
+        (
+            {},
+            {"statsd": StatsClientBase(), "statsd_dialect": "dogstatsd"},
+            "statsd_dialect must be 'plain', 'influx' or 'graphite' for a StatsClient of yours",
+        ),
         ({"OTELBRIDGE_DURABILITY": "power"}, {}, "OTELBRIDGE_DURABILITY is not supported by this version yet"),
     ],
 )
