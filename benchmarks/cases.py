@@ -6,7 +6,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Literal, NamedTuple, TextIO
 
+from benchmarks.hosts import ALONE
 from benchmarks.receiver import Receiver
 from benchmarks.timing import Contestant
 
@@ -32,6 +33,12 @@ OURS_PUT = "otelbridge, default line to a file, enqueue=True"
 OURS_IMPORT = "from otelbridge import logger"
 LOGURU_IMPORT = "from loguru import logger"
 OURS_UNUSED = "otelbridge, and a sink at ERROR"
+BARE = "the app alone"
+OURS_RECORDS = "otelbridge, metrics and access record"
+OURS_SPANS = "otelbridge, metrics, access record, span"
+OURS_EXPORTED = f"{OURS_SPANS}, all exported"
+THEIR_METRICS = "OTel instrumentation, metrics"
+THEIR_SPANS = "OTel instrumentation, metrics and spans"
 
 
 class Entry(NamedTuple):
@@ -47,9 +54,11 @@ class Case:
 
     key: str
     title: str
-    clock: Literal["wall", "cpu", "process"]
-    """process: a wall clock around whole processes, which a round has few of."""
+    clock: Literal["wall", "cpu", "process", "server"]
+    """process: a wall clock around whole processes; server: the CPU clock of one. A round has few of either."""
     entries: Sequence[Entry]
+    floor: str | None = None
+    """The row that is part of all others: ratios and targets are about what the others add to it."""
 
 
 class Target(NamedTuple):
@@ -63,7 +72,22 @@ class Target(NamedTuple):
     at_most: bool = False
 
 
-TARGETS = (
+def _access_targets() -> Iterator[Target]:
+    for key, app, spans_bound in (
+        ("asgi", "ASGI", 4),
+        ("fastapi", "FastAPI", 4),
+        ("wsgi", "WSGI", 2),
+        ("flask", "Flask", 2),
+    ):
+        records, spans = "metrics and access record", "metrics, record and span"
+        yield Target(f"{app}: {records} add less than OTel's metrics", key, THEIR_METRICS, OURS_RECORDS, 15)
+        yield Target(f"{app}: {spans} add less than OTel's with spans", key, THEIR_SPANS, OURS_SPANS, spans_bound)
+    text = "Hypercorn: CPU of a request, of the app alone"
+    yield Target(f"{text}; metrics and access record", "hypercorn", OURS_RECORDS, BARE, 1.04, at_most=True)
+    yield Target(f"{text}; every span exported, too", "hypercorn", OURS_EXPORTED, BARE, 1.25, at_most=True)
+
+
+TARGETS: tuple[Target, ...] = (
     Target("enabled call: faster than loguru's no-op sink", "enabled", LOGURU_NULL, OURS, 60),
     Target("enabled call: faster than the OTel SDK on the calling thread", "enabled", SDK, OURS, 120),
     Target("process CPU to the encoded batch: less than the OTel SDK", "encoded", SDK, OURS, 200),
@@ -102,6 +126,7 @@ TARGETS = (
         f"{OURS} module_name",
         3.7,
     ),
+    *_access_targets(),
 )
 
 
@@ -215,6 +240,7 @@ def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver, folder: Path) ->
                 "sys._getframe().f_globals, inline": "sys._getframe().f_globals['__name__']",
             },
         ),
+        *_access_cases(receiver),
     ]
 
 
@@ -284,6 +310,49 @@ def _sink_cases(ours: Callable[[], ModuleType], others: Callable[[], ModuleType]
     ]
 
 
+def _access_cases(receiver: Receiver) -> Iterator[Case]:
+    access, served = _room("access"), _room("served")
+    for host, app in (
+        ("asgi", "a bare ASGI app"),
+        ("fastapi", "FastAPI"),
+        ("wsgi", "a bare WSGI app"),
+        ("flask", "Flask"),
+    ):
+        ours = partial(_endpoint_entry, receiver, "access", room=access, function="ours", host=host)
+        theirs = partial(_entry, room=access, function="theirs", host=host)
+        yield Case(
+            host,
+            f"request through {app}; ratios of what is added to the app alone",
+            "wall",
+            [
+                ours(OURS_RECORDS, traces=False),
+                _entry(BARE, access, "bare", host=host),
+                ours(OURS_SPANS),
+                ours("otelbridge, metrics", traces=False, access_log=False),
+                ours("otelbridge, access record", traces=False, metrics="none"),
+                theirs(THEIR_METRICS, traces=False),
+                theirs(THEIR_SPANS),
+                # What its documentation advises: without a span for each message of ASGI.
+                *(
+                    [theirs(f"{THEIR_SPANS}, no message spans", exclude_spans=["receive", "send"])]
+                    if host in ("asgi", "fastapi")
+                    else []
+                ),
+            ],
+            floor=BARE,
+        )
+    yield Case(
+        "hypercorn",
+        "request to a bare ASGI app on Hypercorn, CPU of the server's process, all threads",
+        "server",
+        [
+            _endpoint_entry(receiver, "alone", BARE, room=served, function="hypercorn", layer=ALONE),
+            _served(receiver, OURS_RECORDS, served, layer="metrics+record", signals=1),
+            _served(receiver, OURS_EXPORTED, served, layer="all", signals=2),
+        ],
+    )
+
+
 def _process(statement: str) -> Contestant:
     """A whole interpreter; without a sink, as loguru's default one would be the same for all."""
     subprocess = importlib.import_module("subprocess")
@@ -304,6 +373,36 @@ def _entry(name: str, room: Callable[[], ModuleType], function: str, **options: 
         contestant = getattr(room(), function)(name=name, **options)
         assert isinstance(contestant, Contestant)
         return contestant
+
+    return Entry(name, build)
+
+
+def _endpoint_entry(
+    receiver: Receiver, path: str, name: str, *, room: Callable[[], ModuleType], function: str, **options: Any
+) -> Entry:
+    """A row that may export; what arrives is nobody's concern."""
+
+    # The receiver has its port only once it runs.
+    def build() -> Contestant:
+        return _entry(name, room, function, endpoint=f"{receiver.url}/{path}", **options).build()
+
+    return Entry(name, build)
+
+
+def _served(receiver: Receiver, name: str, room: Callable[[], ModuleType], *, layer: str, signals: int) -> Entry:
+    """A server of its own, whose exports the receiver counts."""
+
+    def build() -> Contestant:
+        path = f"served-{signals}"
+        return _entry(
+            name,
+            room,
+            "hypercorn",
+            layer=layer,
+            endpoint=f"{receiver.url}/{path}",
+            count=partial(receiver.arrived, path),
+            signals=signals,
+        ).build()
 
     return Entry(name, build)
 

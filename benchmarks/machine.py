@@ -18,6 +18,11 @@ PACKAGES = (
     "protobuf",
     "requests",
     "logfire",
+    "opentelemetry-instrumentation-asgi",
+    "opentelemetry-instrumentation-wsgi",
+    "fastapi",
+    "flask",
+    "hypercorn",
 )
 
 

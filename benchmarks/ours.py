@@ -32,17 +32,19 @@ RESOURCE = ResourceLogs(
 SCOPE = ScopeLogs(scope=InstrumentationScope(name="otelbridge", version="0")).SerializeToString()
 
 
-class _Drain:
+class Drain:
     """Takes what is pending as export requests, and counts."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def take(self) -> None:
+        """Empty the core's buffer."""
         while (batch := core.take(RESOURCE, SCOPE, BATCH_SIZE, BATCH_COUNT)) is not None:
             self._count += batch[1]
 
     def arrived(self) -> int:
+        """Records taken since the last question."""
         count, self._count = self._count, 0
         return count
 
@@ -51,6 +53,11 @@ def prepare() -> None:
     """The core reads span ids from OTel's context, and no Python sink is there but those that a case adds."""
     context.attach(core)
     logger.remove()
+
+
+def export() -> None:
+    """What `configure()` would have set: records from DEBUG on, into the core's buffer."""
+    core.set_export("on", DEBUG, BUFFER_SIZE)
 
 
 def _scope(mode: Mode, level_no: int, stream: TextIO | None) -> Callable[[], AbstractContextManager[object]]:
@@ -72,7 +79,7 @@ def caller(
     name: str, *, mode: Mode = "on", level_no: int = DEBUG, stream: TextIO | None = None, method: str = "info"
 ) -> Contestant:
     """A call, up to finished OTLP bytes in the core's buffer (and the line, if a stream is given)."""
-    drain = _Drain()
+    drain = Drain()
     return Contestant(
         name,
         KEYWORDS.format(method),

@@ -57,15 +57,14 @@ def rows(results: Sequence[Result]) -> Iterator[Row]:
     """The table: a heading per case, then its contestants, each against the first."""
     for result in results:
         yield Row(result.case.title)
-        reference = result.timings.get(result.case.entries[0].name)
         for entry in result.case.entries:
-            yield _row(entry.name, result, reference)
+            yield _row(entry.name, result)
 
 
 def judge(targets: Sequence[Target], results: Sequence[Result]) -> list[Judgement]:
     """Each target, against the timings of this run."""
-    timings = {result.case.key: result.timings for result in results}
-    return [_judge(target, timings.get(target.case, {})) for target in targets]
+    by_case = {result.case.key: result for result in results}
+    return [_judge(target, by_case.get(target.case)) for target in targets]
 
 
 def as_text(results: Sequence[Result], judgements: Sequence[Judgement]) -> str:
@@ -155,24 +154,45 @@ HOW = """\
   default, and both are also shown the other way. picologging has no way to OTLP; stdlib's is the SDK row.
 * **The line** goes to the null device through a text stream, flushed as each library does it. picologging gets a
   date format, because version 0.9.3 writes garbage without one.
-* To look inside: `python -m benchmarks.profile --help`."""
+* **Requests** are driven in process: the driver is server and client at once, with a fresh scope or environ each, and
+  nothing ever waits, so no event loop takes part. Each is a GET with nine headers, a sampled traceparent among them,
+  answered with 200 and five bytes. The ratios and the targets are about what a row *adds* to the app alone: its time
+  less that of the app. Both sides use the stable names; OpenTelemetry's has the SDK's meters and one reader, ours what
+  `configure()` sets up. Spans of both end in the SDK's span processor interface, in one that queues them like the batch
+  processor and lets them fall; OpenTelemetry makes one more for each message that an ASGI app sends (the row "no
+  message spans" has them off, FastAPI's own telemetry is off in all rows). Each block's requests are counted in every
+  signal that the row says it makes; one that is missing disqualifies the row.
+* **On Hypercorn**: three servers in processes of their own, eight keep-alive connections from the benchmark, a request
+  under way on each. The time is the CPU, user and system, of the server's process with all its threads, from the first
+  request of a block of 4,000 until `flush()` has exported what they left behind to a receiver in yet another process.
+* To look inside: `python -m benchmarks.profile --help`, for a request `python -m benchmarks.profile_access --help`."""
 
 
-def _row(name: str, result: Result, reference: Timing | None) -> Row:
+def _row(name: str, result: Result) -> Row:
     timing = result.timings.get(name)
     if timing is None:
         return Row(name, result.reasons.get(name, "not run"))
-    ratios = ("?", "?")
-    if reference is not None:
-        ratios = (_times(timing.min_ns / reference.min_ns), _times(timing.median_ns / reference.median_ns))
-    return Row(name, _us(timing.min_ns), _us(timing.median_ns), *ratios)
+    ratio_min, ratio_median = _ratio(result, name, result.case.entries[0].name) or (None, None)
+    return Row(name, _us(timing.min_ns), _us(timing.median_ns), _times(ratio_min), _times(ratio_median))
 
 
-def _judge(target: Target, timings: Mapping[str, Timing]) -> Judgement:
-    slower, faster = timings.get(target.slower), timings.get(target.faster)
-    if slower is None or faster is None:
-        return Judgement(target, None, None)
-    return Judgement(target, slower.min_ns / faster.min_ns, slower.median_ns / faster.median_ns)
+def _judge(target: Target, result: Result | None) -> Judgement:
+    ratio = None if result is None else _ratio(result, target.slower, target.faster)
+    return Judgement(target, None, None) if ratio is None else Judgement(target, *ratio)
+
+
+def _ratio(result: Result, slower: str, faster: str) -> tuple[float, float] | None:
+    """By the minimum and by the median; of what is added to the floor, if the case has one."""
+    names = [slower, faster] if result.case.floor is None else [slower, faster, result.case.floor]
+    if any(name not in result.timings for name in names):
+        return None
+    above, below = result.timings[slower], result.timings[faster]
+    floor = Timing(0.0, 0.0) if result.case.floor is None else result.timings[result.case.floor]
+    # Noise may make a row cheaper than its floor; a nanosecond is less than anybody adds.
+    return (
+        (above.min_ns - floor.min_ns) / max(below.min_ns - floor.min_ns, 1.0),
+        (above.median_ns - floor.median_ns) / max(below.median_ns - floor.median_ns, 1.0),
+    )
 
 
 def _bound(target: Target) -> str:

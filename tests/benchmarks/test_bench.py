@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.cases import TARGETS, Case, Target, cases
+import pytest
+
+from benchmarks import access
+from benchmarks.cases import TARGETS, Case, Entry, Target, cases
 from benchmarks.receiver import Receiver
-from benchmarks.table import Result, judge
+from benchmarks.table import Result, judge, rows
 from benchmarks.timing import Contestant, LostRecordsError, Timing, measure_cpu
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(260)
 def test_quick_run_prints_every_row() -> None:
     """`python -m benchmarks --quick` prints each row and each target, and no row of what is installed fails."""
     expected = cases(io.StringIO(), io.BytesIO(), Receiver(), Path())
@@ -24,7 +29,7 @@ def test_quick_run_prints_every_row() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 
@@ -64,3 +69,35 @@ def test_targets_are_judged_by_the_fastest_blocks() -> None:
     verdicts = [item.verdict for item in judge(targets, [result])]
 
     assert verdicts == ["reached", "NOT reached", "reached", "not measured"]
+
+
+def test_a_case_with_a_floor_is_judged_by_what_is_added_to_it() -> None:
+    """Where all rows contain the floor's work, it is taken from both sides before they are compared."""
+    timings = {"ours": Timing(110.0, 120.0), "bare": Timing(100.0, 100.0), "theirs": Timing(250.0, 260.0)}
+    entries = [Entry(name, lambda: Contestant("", "pass", {})) for name in timings]
+    result = Result(Case("case", "a case", "wall", entries, floor="bare"), timings)
+
+    (judgement,) = judge([Target("added", "case", "theirs", "ours", 15)], [result])
+
+    assert (judgement.ratio_min, judgement.ratio_median) == (15.0, 8.0)
+    assert [row.ratio_min for row in rows([result])][1:] == ["1.00×", "0.00×", "15.0×"]
+
+
+def test_a_contestant_may_bring_the_clock_of_another_process() -> None:
+    """CPU rows are measured by the contestant's own clock, until `finish` has returned."""
+    ticks = iter(range(0, 1_000_000, 700))
+    contestant = Contestant("served", "pass", {}, block_count=10, cpu_ns=lambda: next(ticks))
+
+    outcome = measure_cpu([contestant], rounds=3, block_s=1e-5)
+
+    assert outcome.timings["served"] == Timing(70.0, 70.0)
+
+
+def test_signals_that_disagree_disqualify() -> None:
+    """A row that makes spans and records, and loses one of either, has an error instead of a time."""
+    counts = [3, 3, 2]
+    arrived = access.all_of([counts.pop, lambda: 3])
+
+    with pytest.raises(LostRecordsError, match=re.escape("[2, 3]")):
+        arrived()
+    assert arrived() == 3
