@@ -18,7 +18,7 @@ usage: python3 -m tools VERB
   demo [SECONDS]     a small shop service, instrumented, and its telemetry live (no SECONDS: until Ctrl-C)
   test [PYTEST ...]  all tests (those against a real collector only after `collector`)
   check              linters, types, native checks, cross-compiling, generated documents
-  bench              the comparison table with other loggers
+  bench              the comparison table with other loggers and instrumentation
   native [MODE]      rebuild the native core; MODE Debug or ReleaseSafe lasts until the next verb that runs it
   collector          build the OpenTelemetry Collector and a StatsD server for the tests into the user's cache
   docs               rewrite docs/compatibility.md from the tests

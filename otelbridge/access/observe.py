@@ -41,7 +41,11 @@ from otelbridge.text.tracebacks import wire_parts
 STATE_KEY = "access_log"
 ENVIRON_KEY = "otelbridge.access_log"
 
-_CONTRIB = "opentelemetry.instrumentation."
+# Where a framework's hooks leave the exception that the framework answered itself, in the scope or environ.
+EXCEPTION_KEY = "otelbridge.exception"
+
+# Scopes of SERVER spans that others make: OpenTelemetry's instrumentations, and FastAPI.
+_CONTRIB = ("opentelemetry.instrumentation.", "fastapi")
 
 # OpenTelemetry's own variable where it has one: the way through its API takes ten times as long.
 _VARIABLE = otel_variable()
@@ -218,6 +222,11 @@ class Observation:
         """Start the span as a child of what the headers name, and count the request in."""
         observer, record = self._observer, self.record
         parent = current = _get_current()
+        if observer.neighbour is not None and observer.neighbour.makes_span(self._request):
+            # The one inside takes its parent from the headers only if there is none yet.
+            self._is_foreign = True
+            self._context = current
+            return
         links: list[Link] | None = None
         if carrier is not None:
             if observer.settings.trust_traceparent:
@@ -230,8 +239,6 @@ class Observation:
         if current and _is_contrib_server_span(get_current_span(current)):
             self._is_foreign = True
             self._context = current
-        elif observer.neighbour is not None:
-            self._is_foreign = observer.neighbour.makes_span(self._request)
         if self._is_quiet or self._is_foreign:
             return
         if observer.tracer is not None:
@@ -273,6 +280,8 @@ class Observation:
         record, observer = self.record, self._observer
         failed = raised is not None
         try:
+            if raised is None and EXCEPTION_KEY in self._request:
+                raised = self._swallowed()
             failed = record.close(raised=raised, client_left=client_left, complete=complete)
             if self._is_quiet and not (failed or record.status is None or record.status >= 400):
                 record.closed = True
@@ -306,6 +315,12 @@ class Observation:
                 self._end_span(self._span, failed, raised)
         except Exception as error:
             observer.report("the span", error)
+
+    def _swallowed(self) -> BaseException | None:
+        """Return the exception that the framework has made a 5xx of; one that became another answer is no failure."""
+        error = self._request.pop(EXCEPTION_KEY, None)
+        status = self.record.status
+        return error if isinstance(error, BaseException) and (status is None or status >= 500) else None
 
     def _nearest_context(self) -> Context | None:
         """Return the context of the span of this request; None: the current one is."""

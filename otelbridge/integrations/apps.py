@@ -144,10 +144,12 @@ def _adopt(app: Any, framework: Framework, observer: Observer) -> None:
 
 
 def _wrap(app: Any, observer: Observer, *, is_asgi: bool) -> Host:
-    observer.neighbour = Inside(app, _itself)
     route_of = None
     inner, framework = _inner(app)
-    if framework is not None:
+    if framework is None:
+        observer.neighbour = Inside(app, _itself)
+    else:
+        observer.neighbour = Inside(inner, framework.stack, around=app)
         route_of = None if framework.route_of is None else framework.route_of(inner)
         if _FRAMEWORK not in vars(type(inner)):
             _dress(inner, framework, {})

@@ -9,8 +9,9 @@ from weakref import WeakSet
 
 from opentelemetry.trace import get_current_span
 
+from otelbridge.access.observe import EXCEPTION_KEY
 from otelbridge.access.wsgi import ROUTE_KEY
-from otelbridge.integrations.frameworks import EXCEPTION_KEY, Framework, Overrides
+from otelbridge.integrations.frameworks import Framework, Overrides
 from otelbridge.integrations.opentelemetry import SPAN_KEY
 
 _connected: WeakSet[Any] = WeakSet()

@@ -6,8 +6,9 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from otelbridge.access.observe import ENVIRON_KEY, EXCEPTION_KEY
 from otelbridge.access.wsgi import ROUTE_KEY, Environ, route_template
-from otelbridge.integrations.frameworks import EXCEPTION_KEY, Framework, Overrides, RouteOf
+from otelbridge.integrations.frameworks import Framework, Overrides, RouteOf
 
 # Where an application leaves its request for `route_of`: Flask's own key is empty again before the body is sent.
 REQUEST_KEY = "otelbridge.request"
@@ -54,7 +55,8 @@ def _overrides(kind: type) -> Overrides:
 
     def request_context(self: Any, environ: Environ) -> Any:
         context = base.request_context(self, environ)
-        environ[REQUEST_KEY] = context.request
+        if ENVIRON_KEY in environ:
+            environ[REQUEST_KEY] = context.request
         return context
 
     def environ() -> Environ:

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Where a framework's hooks leave the exception that the framework answered itself, in the scope or environ.
-EXCEPTION_KEY = "otelbridge.exception"
-
 RouteOf = Callable[[Any], str | None]
 Overrides = Mapping[str, Callable[..., Any]]
 

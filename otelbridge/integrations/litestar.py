@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from otelbridge.access.asgi import Scope
-from otelbridge.access.observe import STATE_KEY
+from otelbridge.access.observe import EXCEPTION_KEY, STATE_KEY
 from otelbridge.access.record import client_text
-from otelbridge.integrations.frameworks import EXCEPTION_KEY, Framework
+from otelbridge.integrations.frameworks import Framework
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 

@@ -37,11 +37,15 @@ _UNSEEN = object()
 
 
 class Inside:
-    """Watches what is inside an application: its `stack`, looked at once as long as that is the same object."""
+    """Watches what is inside an application, its `stack`: looked at again when that is another object.
 
-    def __init__(self, app: Any, stack: Callable[[Any], object]) -> None:
+    around: middleware that is around the application, but inside of us.
+    """
+
+    def __init__(self, app: Any, stack: Callable[[Any], object], *, around: object = None) -> None:
         self._app = app
         self._stack = stack
+        self._around = around
         self._seen: object = _UNSEEN
         self._is_found = False
         self._hooked: list[tuple[Any, str, _Hook]] = []
@@ -78,7 +82,7 @@ class Inside:
         self.close()
         self._seen = stack
         self._is_found = False
-        waiting, visited = deque([stack]), set[int]()
+        waiting, visited = deque([self._around, stack]), set[int]()
         while waiting and len(visited) < _VISITED_MAX:
             layer = waiting.popleft()
             if layer is None or id(layer) in visited:

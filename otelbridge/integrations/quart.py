@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from otelbridge.access.asgi import Scope, route_template
+from otelbridge.access.observe import STATE_KEY
 from otelbridge.integrations.flask import REQUEST_KEY, handling_exceptions, rule_of
 from otelbridge.integrations.frameworks import Framework, Overrides, RouteOf
 
@@ -24,11 +25,11 @@ def _overrides(kind: type) -> Overrides:
     base: Any = kind
 
     def request_context(self: Any, request: Any) -> Any:
-        request.scope[REQUEST_KEY] = request
+        _leave(request)
         return base.request_context(self, request)
 
     def websocket_context(self: Any, websocket: Any) -> Any:
-        websocket.scope[REQUEST_KEY] = websocket
+        _leave(websocket)
         return base.websocket_context(self, websocket)
 
     def scope() -> Scope:
@@ -41,6 +42,12 @@ def _overrides(kind: type) -> Overrides:
         "websocket_context": websocket_context,
         "handle_exception": handling_exceptions(kind, "handle_exception", scope),
     }
+
+
+def _leave(request: Any) -> None:
+    """Leave a request or socket for `route_of`, if it is observed."""
+    if STATE_KEY in (request.scope.get("state") or ()):
+        request.scope[REQUEST_KEY] = request
 
 
 QUART = Framework(

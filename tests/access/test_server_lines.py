@@ -170,9 +170,15 @@ def is_written(name: str, capsys: pytest.CaptureFixture[str]) -> bool:
 def console() -> Iterator[None]:
     """A sink of ours on the terminal, and no other; no app but the test's."""
     servers._filter.observers.clear()
+    loggers = [logging.getLogger(name) for name in SERVERS]
+    before = [log.handlers for log in loggers]
+    for log in loggers:
+        log.handlers = []
     with untouched(logger):
         logger.add("ext://stderr", level="INFO")
         yield
+    for log, handlers in zip(loggers, before, strict=True):
+        log.handlers = handlers
 
 
 @pytest.mark.usefixtures("console")

@@ -16,6 +16,8 @@ from tests.integrations.hosts import HOSTS, PARTS, BrokenError, Host
 
 ERROR = f"{BrokenError.__module__}.{BrokenError.__qualname__}"
 REQUEST_SIZE, RESPONSE_SIZE = "http.server.request.body.size", "http.server.response.body.size"
+# Django raises for sockets.
+SOCKETS = [host for host in HOSTS if host.interface == "asgi" and host.name != "django-asgi"]
 
 
 @pytest.fixture(params=HOSTS, ids=str)
@@ -114,11 +116,9 @@ def test_there_are_metrics_when_the_application_raises(host: Host, app: Any, har
 
 
 @pytest.mark.covers("6.7", note="they have instruments of their own")
-@pytest.mark.parametrize("host", [host for host in HOSTS if host.interface == "asgi"], ids=str)
+@pytest.mark.parametrize("host", SOCKETS, ids=str)
 def test_a_websocket_is_in_none_of_them(host: Host, harness: Harness) -> None:
     """A socket, refused by the application here, is no request."""
-    if host.name == "django-asgi":
-        pytest.skip("Django raises for sockets")
     app: Any = instrument(host.make())
     scope = http_scope("/nowhere", type="websocket", scheme="ws", subprotocols=[])
 

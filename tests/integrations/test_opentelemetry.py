@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from otelbridge.integrations.apps import instrument, uninstrument
 from tests.access.support import DURATION, TRACE_ID, TRACEPARENT, Harness
@@ -150,6 +151,41 @@ def test_ours_first(name: str, put: Any, harness: Harness, theirs: Theirs) -> No
     """Theirs may come later, and is found."""
     host = BY_NAME[name]
     app = put(instrument(host.make()), theirs)
+
+    check(host, app, harness, theirs)
+
+    assert len(theirs.server_spans()) == 2
+
+
+class Around:
+    """Middleware of somebody."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("put", [added, in_place(FastAPIInstrumentor)])
+def test_theirs_inside_of_middleware(put: Any, harness: Harness, theirs: Theirs) -> None:
+    """Theirs in the application, somebody's middleware around it, ours around both, whichever came last."""
+    host = BY_NAME["fastapi"]
+    inner = host.make()
+    app: Any = instrument(Around(inner))
+    put(inner, theirs)
+
+    check(host, app, harness, theirs)
+
+    assert len(theirs.server_spans()) == 2
+
+
+def test_theirs_inside_of_wsgi_middleware(harness: Harness, theirs: Theirs) -> None:
+    """The same for Flask, whose instrumentor leaves no class to be recognised."""
+    host = BY_NAME["flask"]
+    inner = host.make()
+    app: Any = instrument(ProxyFix(inner))
+    in_place(FlaskInstrumentor())(inner, theirs)
 
     check(host, app, harness, theirs)
 
