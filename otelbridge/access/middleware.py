@@ -22,7 +22,7 @@ from otelbridge.access.options import (
     access_log_wanted,
     check_bools,
     header_names,
-    is_coroutine_function,
+    interface_of,
     path_rules,
     seconds,
 )
@@ -186,25 +186,11 @@ def _face_for(app: object, asked: type[Face]) -> type[Face]:
 
 
 def _host_of(app: object) -> type[AccessLogMiddleware]:
-    if callable(app) and not isinstance(app, type):
-        takes_environ = _takes(app, 2)
-        if _takes(app, 3) and (is_coroutine_function(app) or not takes_environ):
-            return _ASGIMiddleware
-        if takes_environ and not is_coroutine_function(app):
-            return _WSGIMiddleware
+    interface = None if isinstance(app, type) else interface_of(app)
+    if interface is not None:
+        return _ASGIMiddleware if interface == "asgi" else _WSGIMiddleware
     msg = f"app must be {_UNDERSTOOD}, got {app!r}"
     raise TypeError(msg)
-
-
-def _takes(app: Callable[..., Any], count: int) -> bool:
-    """Return whether `app` can be called with `count` positional arguments; True when it does not say."""
-    try:
-        inspect.signature(app).bind(*range(count))
-    except TypeError:
-        return False
-    except ValueError:
-        return True
-    return True
 
 
 def _level(name: object) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from otelbridge.access.record import AccessRecord
 from otelbridge.exceptions import ConfigError
@@ -101,17 +101,12 @@ def access_log_wanted(environ: Mapping[str, str]) -> bool:
     return value.strip().lower() not in ("0", "false", "no", "off")
 
 
-def metrics_backend(metrics: object, environ: Mapping[str, str] = os.environ) -> str:
-    """Return which of METRICS the option, or else OTELBRIDGE_METRICS, asks for; "otlp" if neither does."""
-    if metrics is not None and not isinstance(metrics, str):
-        msg = f'metrics must be "otlp", "statsd", "none" or None, got {metrics!r}'
-        raise TypeError(msg)
-    source = "metrics" if metrics else "OTELBRIDGE_METRICS"
-    backend = metrics or environ.get("OTELBRIDGE_METRICS") or "otlp"
-    if backend not in METRICS:
-        msg = f'{source} must be "otlp", "statsd" or "none", got {backend!r}'
-        raise ConfigError(msg)
-    return backend
+def check_metrics(metrics: object) -> str | None:
+    """Return the backend that was asked for, one of METRICS; None: what `configure()` or the environment says."""
+    if metrics is None or (isinstance(metrics, str) and metrics in METRICS):
+        return metrics
+    msg = f'metrics must be "otlp", "statsd", "none" or None, got {metrics!r}'
+    raise ConfigError(msg) if isinstance(metrics, str) else TypeError(msg)
 
 
 def path_rules(option: str, rules: PathRulesOption) -> PathRules:
@@ -185,3 +180,24 @@ def callback(function: object) -> Callable[[AccessRecord], object] | None:
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Return whether a call of `function` is to be awaited."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def interface_of(app: object) -> Literal["asgi", "wsgi"] | None:
+    """Return how `app` is to be called, by its arguments and whether it is a coroutine function; None: as neither."""
+    if not callable(app):
+        return None
+    is_coroutine, takes_environ = is_coroutine_function(app), _takes(app, 2)
+    if _takes(app, 3) and (is_coroutine or not takes_environ):
+        return "asgi"
+    return "wsgi" if takes_environ and not is_coroutine else None
+
+
+def _takes(app: Callable[..., Any], count: int) -> bool:
+    """Return whether `app` can be called with `count` positional arguments; True when it does not say."""
+    try:
+        inspect.signature(app).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

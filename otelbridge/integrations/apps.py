@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from otelbridge.access.asgi import Instrumented
 from otelbridge.access.backends import ensure_configured, make_observer
 from otelbridge.access.observe import Observer
-from otelbridge.access.options import PathRulesOption, check_options, is_coroutine_function, metrics_backend
+from otelbridge.access.options import PathRulesOption, check_metrics, check_options, interface_of
 from otelbridge.access.record import AccessRecord
 from otelbridge.access.servers import uninstall
 from otelbridge.access.wsgi import InstrumentedWSGI
@@ -85,7 +85,7 @@ def instrument(
         trust_traceparent=trust_traceparent,
         on_request=on_request,
     )
-    backend = None if metrics is None else metrics_backend(metrics)
+    backend = check_metrics(metrics)
     host = _host_of(app)
     framework = None if host is not None else _framework_of(app)
     is_asgi = host is None and framework is None and _check_callable(app)
@@ -195,11 +195,9 @@ def _check_callable(app: Any) -> bool:
     """Return whether `app` is called as ASGI says, rather than WSGI; raise TypeError for what is no app."""
     problem = _problem(app)
     if problem is None:
-        takes_scope, takes_environ = _takes(app, 3), _takes(app, 2)
-        if takes_scope and (is_coroutine_function(app) or not takes_environ):
-            return True
-        if takes_environ and not is_coroutine_function(app):
-            return False
+        interface = interface_of(app)
+        if interface is not None:
+            return interface == "asgi"
         problem = repr(app)
     msg = f"app must be {_UNDERSTOOD}, got {problem}"
     raise TypeError(msg)
@@ -221,14 +219,3 @@ def _problem(app: Any) -> str | None:
     if any(name.endswith(".Blueprint") for name in names):
         return f"{app!r}; pass the application that it is registered with"
     return None if callable(app) else repr(app)
-
-
-def _takes(app: Callable[..., Any], count: int) -> bool:
-    """Return whether `app` can be called with `count` positional arguments; True when it does not say."""
-    try:
-        inspect.signature(app).bind(*range(count))
-    except TypeError:
-        return False
-    except ValueError:
-        return True
-    return True
