@@ -17,6 +17,9 @@ from tools.command import run_logged
 from tools.places import ROOT, VENV, locked, venv_python
 from tools.progress import ToolError, duration, say, stage
 
+# They require 0.66b1 of everything else, with which no OpenTelemetry 1.45.2 can be installed; they work with it.
+ALONE = ("opentelemetry-instrumentation-flask==0.66b1", "opentelemetry-instrumentation-starlette==0.66b1")
+
 STAMP = VENV / "otelbridge.json"
 LOG = VENV / "setup.log"
 # Written into pyvenv.cfg of an environment that we made.
@@ -132,7 +135,7 @@ def _make_venv() -> None:
 def _install(stamp: Stamp, extras: Iterable[str]) -> bool:
     """Install the project and *extras* if the stamp lacks them; whether anything was done."""
     wanted = sorted({*stamp.extras, *extras})
-    install = _digest([ROOT / "pyproject.toml", ROOT / "hatch_build.py", VENV / "pyvenv.cfg"])
+    install = _digest([ROOT / "pyproject.toml", ROOT / "hatch_build.py", Path(__file__), VENV / "pyvenv.cfg"])
     if stamp.install == install and stamp.extras == wanted:
         return False
     STAMP.unlink(missing_ok=True)
@@ -147,6 +150,8 @@ def _install(stamp: Stamp, extras: Iterable[str]) -> bool:
         # Not isolated: an isolated build would fetch and unpack the compiler a second time.
         extras_named = f"[{','.join(wanted)}]" if wanted else ""
         pip_install("--no-build-isolation", "--editable", f".{extras_named}")
+        if "dev" in wanted:
+            pip_install("--no-deps", *ALONE)
     stamp.install, stamp.extras, stamp.native = install, wanted, _native_digest()
     return True
 

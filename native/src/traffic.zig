@@ -26,6 +26,19 @@ const Instant = struct {
     ids: ?Ids,
 };
 
+/// Where an instrument's new sets begin while it shows differences: at the last collection after its first measurement.
+const Origin = struct {
+    is_known: bool = false,
+    collected_ns: i64 = 0,
+
+    fn of(origin: *const Origin, instant: *const Instant) i64 {
+        return if (origin.collected_ns != 0) origin.collected_ns else instant.time_ns;
+    }
+    fn collect(origin: *Origin, is_delta: bool, time_ns: i64) void {
+        if (is_delta and origin.is_known) origin.collected_ns = time_ns;
+    }
+};
+
 fn Exemplar(comptime Number: type) type {
     return struct {
         const Self = @This();
@@ -93,12 +106,13 @@ fn Histogram(comptime Number: type) type {
         /// The last measurement in each bucket.
         exemplars: []Exemplar(Number),
 
-        fn record(h: *Self, bounds: []const f64, value: Number, instant: *const Instant) void {
+        fn record(h: *Self, bounds: []const f64, value: Number, instant: *const Instant, origin: *Origin) void {
             if (value < 0) return; // as the SDK: such a measurement is none
+            origin.is_known = true;
             if (!h.has_begun) {
                 h.has_begun = true;
                 h.begun_ns = instant.time_ns;
-                h.collected_ns = instant.time_ns;
+                h.collected_ns = origin.of(instant);
             }
             h.is_touched = true;
             const place: f64 = if (Number == f64) value else @floatFromInt(value);
@@ -186,11 +200,12 @@ const Counter = struct {
     /// The last measurement. (The SDK keeps one as well, by chance.)
     exemplar: Exemplar(i64) = .{},
 
-    fn add(c: *Counter, amount: i64, instant: *const Instant) void {
+    fn add(c: *Counter, amount: i64, instant: *const Instant, origin: *Origin) void {
+        origin.is_known = true;
         if (!c.has_begun) {
             c.has_begun = true;
             c.begun_ns = instant.time_ns;
-            c.collected_ns = instant.time_ns;
+            c.collected_ns = origin.of(instant);
         }
         c.is_touched = true;
         c.total +|= amount;
@@ -288,6 +303,12 @@ const Requests = struct {
             if (has_response_size) set.response_size.point() else py.none(),
             if (has_count) set.count.point() else py.none(),
         }));
+    }
+
+    /// Whether nothing was measured since the last collection.
+    fn is_quiet(set: *const Requests) bool {
+        return !(set.duration.is_touched or set.request_size.is_touched or set.response_size.is_touched or
+            set.count.is_touched);
     }
 
     fn reset(set: *Requests) void {
@@ -447,6 +468,28 @@ fn Table(comptime Set: type) type {
             return list;
         }
 
+        /// Forget the sets that a collection has shown whole: what comes next has room again.
+        fn prune(table: *Self) void {
+            var next = table.first;
+            table.first = null;
+            table.last = null;
+            table.count = 0;
+            @memset(table.slots, null);
+            while (next) |set| {
+                next = set.next;
+                if (set.is_quiet()) {
+                    if (table.overflow == set) table.overflow = null;
+                    wire.free(@ptrCast(set));
+                    continue;
+                }
+                set.next = null;
+                if (table.last) |last| last.next = set else table.first = set;
+                table.last = set;
+                if (table.overflow == set) continue;
+                table.slots[table.place(set.hash, set.key)] = set;
+                table.count += 1;
+            }
+        }
         fn reset(table: *Self) void {
             var next = table.first;
             while (next) |set| : (next = set.next) set.reset();
@@ -462,6 +505,14 @@ fn Table(comptime Set: type) type {
     };
 }
 
+const Origins = struct {
+    duration: Origin = .{},
+    request_size: Origin = .{},
+    response_size: Origin = .{},
+    count: Origin = .{},
+    active: Origin = .{},
+};
+
 const Body = struct {
     core: O,
     /// Lives as long as `core`.
@@ -473,6 +524,7 @@ const Body = struct {
     duration_bounds: []const f64,
     size_bounds: []const f64,
     is_collecting: bool = false,
+    origins: Origins = .{},
     requests: Table(Requests) = .{},
     active: Table(Active) = .{},
 
@@ -492,6 +544,7 @@ const Body = struct {
         if (body.state.fork.happened()) body.state.after_fork();
         if (body.generation == body.state.generation) return;
         body.generation = body.state.generation;
+        body.origins = .{};
         body.requests.reset();
         body.active.reset();
     }
@@ -525,7 +578,7 @@ fn started(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     const now = body.instant(&fault);
     body.follow_fork();
     const active = body.active.get(key.written(), body) orelse return py.PyErr_NoMemory();
-    active.count.add(1, &now);
+    active.count.add(1, &now, &body.origins.active);
     return if (fault.restore()) null else py.none();
 }
 
@@ -553,13 +606,13 @@ fn ended(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     if (counted == 1) {
         const active = body.active.get(key.bytes[0..active_size], body) orelse return py.PyErr_NoMemory();
         // In a forked child, those that its parent had counted in end as well.
-        if (active.count.total > 0) active.count.add(-1, &now);
+        if (active.count.total > 0) active.count.add(-1, &now, &body.origins.active);
     }
     const set = body.requests.get(key.written(), body) orelse return py.PyErr_NoMemory();
-    set.duration.record(body.duration_bounds, @as(f64, @floatFromInt(duration_ns)) / 1e9, &now);
-    set.request_size.record(body.size_bounds, request_size, &now);
-    set.response_size.record(body.size_bounds, response_size, &now);
-    set.count.add(1, &now);
+    set.duration.record(body.duration_bounds, @as(f64, @floatFromInt(duration_ns)) / 1e9, &now, &body.origins.duration);
+    set.request_size.record(body.size_bounds, request_size, &now, &body.origins.request_size);
+    set.response_size.record(body.size_bounds, response_size, &now, &body.origins.response_size);
+    set.count.add(1, &now, &body.origins.count);
     return if (fault.restore()) null else py.none();
 }
 inline fn put_words(key: *Writer, words: []const O) !void {
@@ -593,7 +646,13 @@ fn snapshot(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     if (fault.restore()) return null;
     body.follow_fork();
     const deltas = Deltas{ .histograms = flags[0], .counters = flags[1], .active = flags[2] };
+    const origins = &body.origins;
+    inline for (.{ &origins.duration, &origins.request_size, &origins.response_size }) |origin|
+        origin.collect(deltas.histograms, time_ns);
+    origins.count.collect(deltas.counters, time_ns);
+    origins.active.collect(deltas.active, time_ns);
     const requests = body.requests.show(deltas, time_ns) orelse return null;
+    if (deltas.histograms and deltas.counters) body.requests.prune();
     const active = body.active.show(deltas, time_ns);
     return py.tuple(&.{ py.PyLong_FromLongLong(time_ns), requests, active });
 }

@@ -133,7 +133,7 @@ class _OldInstruments:
 
 
 class _Sets:
-    """The attributes of each series, made once. Past SETS_MAX it is OVERFLOW: the Python SDK itself has no limit."""
+    """The attributes of each series, made once. Past SETS_MAX it is OVERFLOW: SDKs before 1.45.2 have no such limit."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names

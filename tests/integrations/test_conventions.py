@@ -122,7 +122,9 @@ def test_a_websocket_is_in_none_of_them(host: Host, harness: Harness) -> None:
     app: Any = instrument(host.make())
     scope = http_scope("/nowhere", type="websocket", scheme="ws", subprotocols=[])
 
-    asyncio.run(exchange(app, scope, incoming=[{"type": "websocket.connect"}]))
+    asyncio.run(
+        exchange(app, scope, incoming=[{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}])
+    )
 
     assert set(metrics(harness)).isdisjoint({DURATION, ACTIVE, REQUEST_SIZE, RESPONSE_SIZE, REQUESTS})
 

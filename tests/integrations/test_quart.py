@@ -58,7 +58,13 @@ def test_a_websocket_has_its_rule(app: Quart, harness: Harness) -> None:
     scope = http_scope("/ws/lobby", type="websocket", scheme="ws", subprotocols=[])
 
     instrumented: Any = instrument(app)
-    asyncio.run(exchange(instrumented, scope, incoming=[{"type": "websocket.connect"}]))
+    asyncio.run(
+        exchange(
+            instrumented,
+            scope,
+            incoming=[{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}],
+        )
+    )
 
     assert (harness.event.name, harness.event.attributes["http.route"]) == ("websocket.session", "/ws/<room>")
 

@@ -386,3 +386,17 @@ def test_everything_is_given_back() -> None:
 
     assert sys.getrefcount(core) == before
     assert not resident or resident[-1] - resident[5] < 512  # pages; the sets of one are 1 MB
+
+
+def test_a_delta_collection_makes_room_for_new_sets() -> None:
+    """
+    What a collection has shown whole is forgotten: the cap is per interval then, as the SDK's is.
+    """
+    traffic = make(2)
+    for interval in range(3):
+        for number in range(2):
+            end(traffic, route=f"/{interval}/{number}")
+
+        _, requests, _ = traffic.snapshot(True, True, False)
+
+        assert [words[3] for words, *_ in requests] == [f"/{interval}/0", f"/{interval}/1"]
