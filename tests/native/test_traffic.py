@@ -399,4 +399,4 @@ def test_a_delta_collection_makes_room_for_new_sets() -> None:
 
         _, requests, _ = traffic.snapshot(True, True, False)
 
-        assert [words[3] for words, *_ in requests] == [f"/{interval}/0", f"/{interval}/1"]
+        assert [words and words[3] for words, *_ in requests] == [f"/{interval}/0", f"/{interval}/1"]
