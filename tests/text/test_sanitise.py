@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from otelbridge.text.sanitise import Inert, escape_breaks, format_inert, has_breaks, inert
@@ -132,6 +132,7 @@ def test_format_inert_is_str_format_where_nothing_is_to_spell_out(template: str,
     With quiet arguments it is str.format: any field, conversion, access, spec and nesting, and every kind of error.
     """
     args, kwargs = arguments(text, fill)
+    assume("[" not in template or not has_breaks(template))  # a Thing says the key that it is asked for
 
     expected = outcome(lambda: template.format(*args, **kwargs))
 
