@@ -74,6 +74,18 @@ def remote_context(traceparent: str, current: dict[str, Any], /) -> Any:
     plain form, which another has to judge, or set_trace_api was not called.
     """
 
+def set_span_types(*types: type) -> None:
+    """The SDK's ReadableSpan, BoundedAttributes, BoundedList, deque, SpanContext, TraceState, Event, Link, Status,
+    StatusCode and SpanKind, in this order. TypeError for anything else than eleven classes.
+    """
+
+def encode_span(span: object, /) -> bytes | None:
+    """An ended span as the field `spans` of ScopeSpans, byte for byte as the official encoder writes it.
+
+    None: that one has to (a class of the user's, mappings or bytes as values, what OTLP has no room or word for …), or
+    set_span_types was not called.
+    """
+
 def redact_text(text: str, detectors: int, is_secret: Callable[[str], bool] | None = None, /) -> str:
     """`text` without credentials and secret parameters in URLs, and without what `detectors` finds; the same object
     if nothing was found. Linear in the length of the text.

@@ -24,6 +24,7 @@ const access = @import("access.zig");
 const access_read = @import("access_read.zig");
 const access_text = @import("access_text.zig");
 const remote = @import("remote.zig");
+const spans = @import("spans.zig");
 const shared = @import("state.zig");
 const O = py.O;
 const Writer = wire.Writer;
@@ -426,6 +427,8 @@ var module_methods = [_]py.MethodDef{
     method("set_scope", &scopes.module_set_scope, py.METH_FASTCALL),
     method("set_trace_api", &remote.module_set_trace_api, py.METH_FASTCALL),
     method("remote_context", &remote.module_remote_context, py.METH_FASTCALL),
+    method("set_span_types", &spans.module_set_span_types, py.METH_FASTCALL),
+    method("encode_span", &spans.module_encode_span, py.METH_O),
     method("set_event_makers", &events.module_set_event_makers, py.METH_FASTCALL),
     .{},
 };

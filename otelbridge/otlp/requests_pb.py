@@ -1,11 +1,14 @@
-"""Each signal's request and answer on the wire: encoding by the official encoders, splitting, reading answers."""
+"""Each signal's request and answer on the wire: encoding as the official encoders do, splitting, reading answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -15,9 +18,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
+from otelbridge._native import encode_span, set_span_types
 from otelbridge.otlp.outcome import Outcome, Signal, printable
 from otelbridge.types import Batch
 
@@ -69,13 +79,126 @@ def grpc_method(signal: Signal) -> str:
 
 
 def encode_spans(spans: Sequence[ReadableSpan], stamp: Callable[[Any], None]) -> Batch:
-    """Encode ended spans by the official encoder; `stamp` completes each resource."""
+    """Encode ended spans, byte for byte as the official encoder does; `stamp` completes each resource.
+
+    The core writes plain spans; the official encoder what is around them, and all spans that are not plain.
+    """
+    if not _core_knows_spans():
+        message = _official(spans)
+        for part in message.resource_spans:
+            stamp(part.resource)
+        return Batch(message.SerializePartialToString(), len(spans))
+    groups: _Groups = {}
+    # To hash a resource costs more than to encode a span. What has an id here is kept here, so that none is used twice.
+    known: dict[tuple[int, int], tuple[list[bytes | ReadableSpan], Resource, InstrumentationScope | None]] = {}
+    for span in spans:
+        resource, scope = span.resource, span.instrumentation_scope or None
+        key = (id(resource), id(scope))
+        if key not in known:
+            known[key] = (groups.setdefault(resource, {}).setdefault(scope, []), resource, scope)
+        known[key][0].append(encode_span(span) or span)
+    return Batch(b"".join(_enclosed(groups, stamp)), len(spans))
+
+
+# By equality, in the order of their first spans, as the official encoder groups them; encoded, or still to be.
+_Groups = dict[Resource, dict[InstrumentationScope | None, list[bytes | ReadableSpan]]]
+
+
+def _enclosed(groups: _Groups, stamp: Callable[[Any], None]) -> Iterator[bytes]:
+    """The request that holds the groups."""
+    for resource, scopes in groups.items():
+        content: list[bytes] = []
+        tail = b""
+        for scope, spans in scopes.items():
+            odd = [span for span in spans if not isinstance(span, bytes)]
+            bare = ReadableSpan("", _CONTEXT, resource=resource, instrumentation_scope=scope)
+            (around,) = _official(odd or [bare]).resource_spans
+            if not content:
+                stamp(around.resource)
+                content.append(ResourceSpans(resource=around.resource).SerializePartialToString())
+                tail = ResourceSpans(schema_url=around.schema_url).SerializeToString()
+            (inner,) = around.scope_spans
+            encoded = iter(inner.spans)
+            fields = [span if isinstance(span, bytes) else _span_field(next(encoded)) for span in spans]
+            head = ScopeSpans(scope=inner.scope).SerializePartialToString()
+            content += _field(2, [head, *fields, ScopeSpans(schema_url=inner.schema_url).SerializeToString()])
+        yield from _field(1, [*content, tail])
+
+
+def _field(number: int, content: list[bytes]) -> list[bytes]:
+    """A message inside another, in pieces: tag, length, content."""
+    size = sum(map(len, content))
+    head = bytearray([number << 3 | 2])
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return [bytes(head), *content]
+
+
+def _official(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as official
 
-    message = official(spans)
-    for part in message.resource_spans:
-        stamp(part.resource)
-    return Batch(message.SerializePartialToString(), len(spans))
+    return official(spans)
+
+
+def _span_field(span: SpanMessage) -> bytes:
+    """What `encode_span` returns, from a message of the official encoder's."""
+    return b"".join(_field(2, [span.SerializePartialToString()]))
+
+
+_CONTEXT = SpanContext(1, 2, is_remote=False)
+
+
+@cache
+def _core_knows_spans() -> bool:
+    """Show the core the SDK's classes; False if it writes their spans otherwise than this official encoder."""
+    try:
+        set_span_types(
+            ReadableSpan,
+            BoundedAttributes,
+            BoundedList,
+            deque,
+            SpanContext,
+            TraceState,
+            Event,
+            Link,
+            Status,
+            StatusCode,
+            SpanKind,
+        )
+        specimens = list(_specimens())
+        ours = [encode_span(span) for span in specimens]
+        theirs = [_span_field(_official([span]).resource_spans[0].scope_spans[0].spans[0]) for span in specimens]
+        return ours[0] is not None and all(our in (None, their) for our, their in zip(ours, theirs, strict=True))
+    except Exception:  # an SDK that is made otherwise
+        return False
+
+
+def _specimens() -> Iterator[ReadableSpan]:
+    """Spans of all shapes, the plainest first: of the others the core may leave some to the official encoder."""
+    state = TraceState([("a", "b"), ("c", "d")])
+    for context in (_CONTEXT, SpanContext(3, 4, is_remote=True, trace_state=state)):
+        for parent in (None, context):
+            attributes = BoundedAttributes(8, {"a": "b", "c": (1, 2), "d": 2.5, "e": True})
+            events: BoundedList[Event] = BoundedList(1)
+            links: BoundedList[Link] = BoundedList(1)
+            if parent:
+                attributes.dropped = 1
+                events.extend([Event("e", attributes, 1)] * 2)
+                links.extend([Link(context, attributes)] * 2)
+            yield ReadableSpan(
+                "name",
+                context,
+                parent,
+                attributes=attributes,
+                events=events,
+                links=links,
+                kind=SpanKind.SERVER,
+                status=Status(StatusCode.ERROR, "why") if parent else Status(),
+                start_time=1,
+                end_time=2,
+            )
 
 
 def encode_points(data: MetricsData, stamp: Callable[[Any], None]) -> Batch | None:
