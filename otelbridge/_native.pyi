@@ -4,10 +4,10 @@ Times are nanoseconds since 1970-01-01 UTC, sizes are bytes. Nothing here raises
 said.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Literal, Self, final
+from typing import Any, Generic, Literal, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -309,6 +309,91 @@ class AccessBase:
     def _common_attributes(self) -> dict[str, Any]:
         """Those that a WebSocket session has, too; no additions."""
 
+_O = TypeVar("_O", bound=ObservationBase)
+_Opened = _O | tuple[Any, dict[str, list[str]] | None] | None
+
+@final
+class Gate(Generic[_O]):
+    """Opens the requests of one app, as `reader` reads them.
+
+    kind: what observations are. excludes(path): whether a request passes untouched. plain: None (no request is plain),
+    or what a plain one needs: quiets(path); where its points go; who encodes its record; wants(level), whether somebody
+    else takes that, and a dict in which False for a level's number says no; the level's name and number; its event's
+    name; after how many ns it is slow; whether a traceparent is trusted, and a plain one needs no propagator; whether
+    the query is logged.
+    """
+
+    def __new__(
+        cls,
+        kind: type[_O],
+        core: Core,
+        reader: AccessReader,
+        excludes: Callable[[str], object] | None,
+        plain: tuple[
+            Callable[[str], object] | None,
+            Traffic | None,
+            Dispatcher | None,
+            Callable[[str], bool],
+            dict[int, bool] | None,
+            str,
+            int,
+            str,
+            float,
+            bool,
+            bool,
+            bool,
+        ]
+        | None,
+        /,
+    ) -> Gate[_O]: ...
+    def asgi(self, observer: object, scope: MutableMapping[str, Any], /) -> _Opened[_O]:
+        """Open a scope of type http or websocket: put its record into a copy of its state.
+
+        None: it is excluded or observed already, and untouched. An observation: it has begun. A tuple: Python has to
+        begin with that record, and what the propagator's headers say. Asks observer.neighbour, tells observer.report.
+        """
+
+    def wsgi(self, observer: object, environ: MutableMapping[str, Any], /) -> _Opened[_O]:
+        """The same of an environ, which gets the record itself."""
+
+@disjoint_base
+class ObservationBase:
+    """One request. `end` serves a plain one; it calls `self._end(raised, client_left, complete)` for any other, and
+    `self._log_only()` where only the record was not for the core.
+    """
+
+    def __new__(
+        cls, gate: Gate[Any], observer: Any, request: MutableMapping[str, Any], record: AccessBase, is_quiet: bool, /
+    ) -> Self: ...
+    @property
+    def record(self) -> Any: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def _observer(self) -> Any: ...
+    @property
+    def _request(self) -> MutableMapping[str, Any]: ...
+    @property
+    def _is_quiet(self) -> bool: ...
+    _context: Any
+    _span: Any
+    _is_foreign: bool
+    _is_counted: bool
+    def enter(self) -> tuple[Token[AttrSet | None], Token[Any] | None]:
+        """Make the request's span (or the remote parent) current, and have `contextualize` tell its record.
+
+        Give the answer to `leave`, in the same task or thread.
+        """
+
+    def leave(self, entry: tuple[Token[AttrSet | None], Token[Any] | None], /) -> None:
+        """Undo `enter`."""
+
+    def end(self, *, raised: BaseException | None = None, client_left: bool = False, complete: bool = True) -> None:
+        """Complete the record and emit all that it is to become. A second call does nothing.
+
+        raised: what the app raised by its own fault; complete: whether the answer was sent to its end.
+        """
+
 @final
 class AccessReader:
     """Reads requests into records, whatever a client or server put there.
@@ -408,10 +493,22 @@ class Traffic:
         size_bounds: tuple[float, ...],
         sets_max: int = 2000,
         exemplars: Literal["trace_based", "always_on", "always_off"] = "trace_based",
+        schemes: frozenset[str] = ...,
+        versions: frozenset[str] = ...,
         /,
     ) -> Traffic: ...
     def started(self, method: str, scheme: str, /) -> None:
         """Count a request in."""
+
+    def started_record(self, record: object, /) -> bool:
+        """Count a request in by its record, whose words are bounded as `metrics.instruments.request_words` does.
+
+        `schemes` and `versions` are told apart, given both or none. False: nothing was done, and the words have to be
+        given: it is no AccessBase, none were given, or a word is too long or has lone surrogates.
+        """
+
+    def ended_record(self, record: object, counted: bool, /) -> bool:
+        """Add a finished request by its record; counted: out again. False: as started_record."""
 
     def ended(
         self,

@@ -29,15 +29,22 @@ pub fn emit_access(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O
     const body = if (py.is_none(arguments[3])) null else arguments[3];
     if (body) |b| if (!py.has_flag(py.type_of(b), py.subclass_unicode)) return py.type_error("emit_access: body must be a str or None");
 
-    const d: *Dispatcher = @ptrCast(self);
-    if (level_no < d.threshold) return py.boolean(true); // nobody wants it
-    const level = level_of(level_no) orelse return py.boolean(false);
-    if (d.python_way or level_no >= d.sink_level or !r.has_plain_views) return py.boolean(false);
+    return py.boolean(emit(@ptrCast(self), r, level_no, arguments[2], body, null) orelse return null);
+}
+/// Whether a record of that level is Python's from the start.
+pub inline fn is_pythons(d: *const Dispatcher, r: *const Record, level_no: i64) bool {
+    return level_no >= d.threshold and (d.python_way or level_no >= d.sink_level or !r.has_plain_views);
+}
+/// Whether nothing is left to do; `where`: the OpenTelemetry context whose ids it gets (null: the current one); null: a Python error is set, and the record is stored.
+pub fn emit(d: *Dispatcher, r: *Record, level_no: i64, event_name: O, body: ?O, where: ?O) ?bool {
+    if (level_no < d.threshold) return true; // nobody wants it
+    const level = level_of(level_no) orelse return false;
+    if (is_pythons(d, r, level_no)) return false;
     const state = d.state;
     if (state.mode != .on) {
         state.count(level);
         state.lose(&state.counters.dropped_shutdown);
-        return py.boolean(true);
+        return true;
     }
     var fault = py.Fault{};
     var scratch: [2048]u8 = undefined;
@@ -45,7 +52,7 @@ pub fn emit_access(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O
     defer w.deinit();
     w.size_max = log_record.size_max;
     const time_ns = moment.now_ns(&fault);
-    const call = Call{ .record = r, .state = state, .level = level, .event_name = arguments[2], .body = body };
+    const call = Call{ .record = r, .state = state, .level = level, .event_name = event_name, .body = body, .where = where };
     const result = call.write(d.extra, @intCast(@max(time_ns, 0)), &w, &fault);
     if (result) state.commit(w.written(), &fault) else |err| switch (err) {
         error.TooLarge => state.lose(&state.counters.dropped_too_large),
@@ -53,7 +60,7 @@ pub fn emit_access(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O
     }
     if (result != error.Unusual) state.count(level);
     if (fault.restore()) return null;
-    return py.boolean(result != error.Unusual);
+    return result != error.Unusual;
 }
 
 fn level_of(no: i64) ?*const shared.Level {
@@ -67,6 +74,7 @@ const Call = struct {
     level: *const shared.Level,
     event_name: O,
     body: ?O,
+    where: ?O,
 
     fn write(call: *const Call, extra: ?*AttrSet, time_ns: u64, w: *Writer, fault: *py.Fault) view.Error!void {
         const state = call.state;
@@ -100,7 +108,7 @@ const Call = struct {
         if (state.limits.value_length != 0 or sink.count > state.limits.attribute_count) return error.Unusual;
         const event_name = otlp.utf8(call.event_name) orelse return error.Unusual;
         var mark: context.TraceField = .{};
-        const ids = state.trace.read(&mark, inner, fault);
+        const ids = state.trace.read_in(call.where, &mark, inner, fault);
         try log_record.put_tail(w, sink.dropped, ids, time_ns, wire.utf8_prefix(event_name, 1024));
     }
 

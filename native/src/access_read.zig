@@ -215,7 +215,7 @@ const Error = error{Python};
 const Reading = struct {
     reader: *const Reader,
     record: *Record,
-    carrier: ?O = null,
+    carrier: Carrier = .{},
     fault: py.Fault = .{},
 
     /// The value of a key, a new reference; null: it is not there.
@@ -270,8 +270,7 @@ const Reading = struct {
     fn header(reading: *Reading, wanted: *const Wanted, value: Value) Error!void {
         const r = reading.record;
         if (wanted.carrier_key) |key| {
-            if (reading.carrier == null) reading.carrier = py.PyDict_New() orelse return error.Python;
-            try append(reading.carrier.?, key, value.disguised() orelse return error.Python);
+            try reading.carrier.add(key, value.disguised() orelse return error.Python);
         }
         if (wanted.captured_key) |key| {
             if (r.headers == null) r.headers = py.PyDict_New() orelse return error.Python;
@@ -366,15 +365,70 @@ fn undisguised(value: O) Error!O {
     return access_text.client_text(bytes) orelse error.Python;
 }
 
+/// What the propagator's headers say: nearly always one value, which needs no dict.
+pub const Carrier = struct {
+    /// Borrowed from the reader.
+    only_key: ?O = null,
+    only_value: ?O = null,
+    /// dict[str, list[str]], once there are two values.
+    dict: ?O = null,
+
+    /// `value` is given away.
+    fn add(carrier: *Carrier, key: O, value: O) Error!void {
+        if (carrier.only_key == null and carrier.dict == null) {
+            carrier.only_key = key;
+            carrier.only_value = value;
+            return;
+        }
+        carrier.spread() catch |err| {
+            py.Py_DecRef(value);
+            return err;
+        };
+        try append(carrier.dict.?, key, value);
+    }
+    fn spread(carrier: *Carrier) Error!void {
+        if (carrier.dict != null) return;
+        const dict = py.PyDict_New() orelse return error.Python;
+        carrier.dict = dict;
+        const value = carrier.only_value orelse return;
+        carrier.only_value = null;
+        try append(dict, carrier.only_key.?, value);
+    }
+    pub fn is_empty(carrier: *const Carrier) bool {
+        return carrier.only_value == null and carrier.dict == null;
+    }
+    /// A new reference to the dict, None for an empty one; null: a Python error is set.
+    pub fn object(carrier: *Carrier) ?O {
+        if (carrier.is_empty()) return py.none();
+        carrier.spread() catch return null;
+        return py.new_ref(carrier.dict.?);
+    }
+    pub fn release(carrier: *Carrier) void {
+        py.clear(&carrier.only_value);
+        py.clear(&carrier.dict);
+    }
+};
+
+/// What a request says; both parts are the caller's to release.
+pub const Found = struct { record: *Record, carrier: Carrier };
+
 /// asgi(scope) -> (record, carrier or None)
 pub fn asgi(self: O, scope: O) callconv(.c) ?O {
-    const reader: *const Reader = @ptrCast(self);
+    return tuple_of(find_asgi(@ptrCast(self), scope) orelse return null);
+}
+/// Null: a Python error is set.
+pub fn find_asgi(reader: *const Reader, scope: O) ?Found {
     var reading = Reading{ .reader = reader, .record = undefined };
     const kind = reading.get(scope, keys.type);
     defer py.Py_DecRef(kind);
     const is_socket = if (kind) |k| std.mem.eql(u8, text_or_empty(k), "websocket") else false;
     reading.record = (if (is_socket) make_socket(reader) else make_record(reader)) orelse return null;
     return answer(&reading, read_asgi(&reading, scope, is_socket));
+}
+fn tuple_of(found: Found) ?O {
+    var carrier = found.carrier;
+    defer carrier.release();
+    return py.tuple(&.{ @ptrCast(found.record), carrier.object() });
 }
 fn text_or_empty(object: O) []const u8 {
     return if (py.type_of(object) == &py.PyUnicode_Type) otlp.utf8(object) orelse "" else "";
@@ -390,15 +444,15 @@ fn make_socket(reader: *const Reader) ?*Record {
     _ = py.type_error("AccessReader: socket_type made no AccessBase");
     return null;
 }
-fn answer(reading: *Reading, outcome: Error!void) ?O {
+fn answer(reading: *Reading, outcome: Error!void) ?Found {
     const record: O = @ptrCast(reading.record);
-    if (outcome) return py.tuple(&.{ record, reading.carrier orelse py.none() }) else |_| {}
+    if (outcome) return .{ .record = reading.record, .carrier = reading.carrier } else |_| {}
     if (reading.fault.kind != null) {
         py.PyErr_Clear();
         _ = reading.fault.restore();
     } else if (py.PyErr_Occurred() == null) _ = py.PyErr_NoMemory();
     py.Py_DecRef(record);
-    py.Py_DecRef(reading.carrier);
+    reading.carrier.release();
     return null;
 }
 
@@ -469,7 +523,10 @@ fn read_headers(reading: *Reading, headers: Items) Error!void {
 
 /// wsgi(environ) -> (record, carrier or None)
 pub fn wsgi(self: O, environ: O) callconv(.c) ?O {
-    const reader: *const Reader = @ptrCast(self);
+    return tuple_of(find_wsgi(@ptrCast(self), environ) orelse return null);
+}
+/// Null: a Python error is set.
+pub fn find_wsgi(reader: *const Reader, environ: O) ?Found {
     var reading = Reading{ .reader = reader, .record = make_record(reader) orelse return null };
     return answer(&reading, read_wsgi(&reading, environ));
 }

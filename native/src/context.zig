@@ -350,10 +350,16 @@ pub const TraceCache = struct {
     /// The ids that a record made now carries, as fields 8 to 10. `mark`: the AttrSet of the innermost contextualize
     /// block. The slice lies in the cache or in `room`, and is good until Python code runs.
     pub inline fn read(cache: *TraceCache, room: *TraceField, mark: ?*const AttrSet, fault: *py.Fault) []const u8 {
+        return cache.read_in(null, room, mark, fault);
+    }
+    /// The same in another context than the current one.
+    pub inline fn read_in(cache: *TraceCache, other: ?O, room: *TraceField, mark: ?*const AttrSet, fault: *py.Fault) []const u8 {
         var ids: []const u8 = "";
         var span: ?O = null;
         if (cache.variable) |variable| {
-            const current = if (cache.by_method) py.context_var_get_slow(variable) else py.context_var_get(variable);
+            const current = if (other) |given|
+                py.new_ref(given)
+            else if (cache.by_method) py.context_var_get_slow(variable) else py.context_var_get(variable);
             if (current) |context| {
                 const way = cache.find(context) orelse cache.resolve(context, fault);
                 ids = way.field.bytes[0..way.field.len];
@@ -384,13 +390,24 @@ pub const TraceCache = struct {
             py.Py_DecRef(span);
         }
         fault.absorb();
+        const way = cache.put(fresh);
+        // Dropping the old context may have run a destructor that logs, and so moved the cache on.
+        return cache.find(context) orelse way;
+    }
+
+    fn put(cache: *TraceCache, fresh: Way) *Way {
         const way = &cache.ways[cache.next];
         cache.next = (cache.next + 1) % way_count;
         const old = way.context;
         way.* = fresh;
         py.Py_DecRef(old);
-        // Dropping the old context may have run a destructor that logs, and so moved the cache on.
-        return cache.find(context) orelse way;
+        return way;
+    }
+    /// Whoever has made a context knows the ids in it.
+    pub fn know(cache: *TraceCache, context: O, field: TraceField) void {
+        const span = py.PyDict_GetItemWithError(context, cache.span_key orelse return);
+        if (span == null) return py.PyErr_Clear();
+        _ = cache.put(.{ .context = py.new_ref(context), .span = span, .field = field });
     }
 
     fn read_span(field: *TraceField, span: O) void {

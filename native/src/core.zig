@@ -23,6 +23,7 @@ const scopes = @import("scope.zig");
 const access = @import("access.zig");
 const access_read = @import("access_read.zig");
 const access_text = @import("access_text.zig");
+const observation = @import("observation.zig");
 const remote = @import("remote.zig");
 const spans = @import("spans.zig");
 const shared = @import("state.zig");
@@ -534,7 +535,7 @@ var interpreter: ?*anyopaque = null;
 /// Everything that lives as long as the process. False: a Python error is set.
 fn init_process() bool {
     if (!py.init() or !otlp.init() or !context.ThreadCache.init() or !context.TraceCache.init() or !scopes.init()) return false;
-    if (!access.init() or !access_read.init()) return false;
+    if (!access.init() or !access_read.init() or !observation.init()) return false;
     const now_ns: i64 = @intCast(clock.now_ns());
     moment.start_ns = now_ns - @mod(now_ns, 1_000); // so that elapsed and time differ by whole microseconds
     for (&levels, 0..) |*level, i| shared.level_names[i] = py.PyUnicode_InternFromString(level.name) orelse return false;
@@ -618,6 +619,24 @@ fn init_process() bool {
         .clear = @ptrCast(&access_read.clear),
         .methods = &access_read.methods,
     }) orelse return false;
+    observation.gate_type = make_type(observation.Gate, .{
+        .name = "otelbridge._native.Gate",
+        .new = @ptrCast(&observation.gate_new),
+        .dealloc = @ptrCast(&observation.gate_dealloc),
+        .traverse = @ptrCast(&observation.gate_traverse),
+        .clear = @ptrCast(&observation.gate_clear),
+        .methods = &observation.gate_methods,
+    }) orelse return false;
+    observation.base_type = make_type(observation.Observation, .{
+        .name = "otelbridge._native.ObservationBase",
+        .new = @ptrCast(&observation.new),
+        .dealloc = @ptrCast(&observation.dealloc),
+        .traverse = @ptrCast(&observation.traverse),
+        .clear = @ptrCast(&observation.clear),
+        .methods = &observation.methods,
+        .members = &observation.members,
+        .flags = py.flag_basetype,
+    }) orelse return false;
     logger_type = make_type(logger.Logger, .{
         .name = "otelbridge._native.LoggerBase",
         .new = @ptrCast(&logger.new),
@@ -649,8 +668,10 @@ fn module_exec(module: O) callconv(.c) c_int {
         .Core = shared.core_type,
         .Dispatcher = dispatcher.dispatcher_type,
         .Event = events.event_type,
+        .Gate = observation.gate_type,
         .Layout = layout.layout_type,
         .LoggerBase = logger_type,
+        .ObservationBase = observation.base_type,
         .Scope = scopes.scope_type,
         .Traffic = traffic.traffic_type,
     };

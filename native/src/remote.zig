@@ -4,11 +4,14 @@
 const std = @import("std");
 const py = @import("py.zig");
 const Text = @import("otlp.zig").Text;
+const surroundings = @import("context.zig");
+const TraceCache = surroundings.TraceCache;
+const TraceField = surroundings.TraceField;
 const O = py.O;
 
 /// OpenTelemetry's own classes and constants; set once its API is loaded.
 var api: ?Api = null;
-const Api = struct { span_context: O, span: O, context: O, flags: O, state: O, span_key: O, shift: O, tuple_new: New };
+const Api = struct { span_context: O, span: O, context: O, flags: O, state: O, span_key: O, shift: O, tuple_new: New, object_new: New, span_field: ?O };
 const New = *const fn (*py.TypeObject, O, ?O) callconv(.c) ?O;
 
 /// set_trace_api(SpanContext, NonRecordingSpan, Context, flags, trace_state, span_key)
@@ -30,8 +33,26 @@ pub fn module_set_trace_api(_: ?O, arguments: [*]const O, count: isize) callconv
         .span_key = arguments[5],
         .shift = shift,
         .tuple_new = @ptrCast(@alignCast(tuple_new)),
+        .object_new = @ptrCast(@alignCast(py.PyType_GetSlot(&py.PyBaseObject_Type, py.slot_new).?)),
+        .span_field = field_of_span(arguments[1]),
     };
+    py.PyErr_Clear();
     return py.none();
+}
+
+/// The name of the one attribute in which a span of that class holds what it is made of; null: it does more than that.
+fn field_of_span(kind: O) ?O {
+    const probe = py.PyDict_New() orelse return null;
+    defer py.Py_DecRef(probe);
+    const span = py.call_one(kind, probe) orelse return null;
+    defer py.Py_DecRef(span);
+    const fields = py.PyObject_GenericGetDict(span, null) orelse return null;
+    defer py.Py_DecRef(fields);
+    var position: isize = 0;
+    var name: ?O = null;
+    var value: ?O = null;
+    if (py.PyDict_Size(fields) != 1 or py.PyDict_Next(fields, &position, &name, &value) == 0 or value != probe) return null;
+    return py.new_ref(name.?);
 }
 
 /// remote_context(traceparent, current) -> Context, or None when the header is not in its plain form
@@ -46,11 +67,30 @@ pub fn module_remote_context(_: ?O, arguments: [*]const O, count: isize) callcon
     return make(&known, ids, arguments[1]);
 }
 
+/// The context of a plain traceparent in an empty one, whose ids `cache` knows from now on; null without a Python error:
+/// the header is not in its plain form.
+pub fn context_of(traceparent: O, empty: O, cache: *TraceCache) ?O {
+    const known = api orelse return null;
+    if (!py.has_flag(py.type_of(traceparent), py.subclass_unicode)) return null;
+    const text = Text.of(traceparent);
+    defer text.release();
+    const ids = parse(text.bytes) orelse return null;
+    const context = make(&known, ids, empty) orelse return null;
+    var trace: [16]u8 = undefined;
+    std.mem.writeInt(u64, trace[0..8], ids.trace_high, .big);
+    std.mem.writeInt(u64, trace[8..16], ids.trace_low, .big);
+    var span: [8]u8 = undefined;
+    std.mem.writeInt(u64, &span, ids.span, .big);
+    var field: TraceField = .{};
+    field.set(ids.flags, trace, span);
+    cache.know(context, field);
+    return context;
+}
+
 fn make(known: *const Api, ids: Ids, current: O) ?O {
     const span_context = make_span_context(known, ids) orelse return null;
     defer py.Py_DecRef(span_context);
-    const end: ?O = null;
-    const span = py.PyObject_CallFunctionObjArgs(known.span, span_context, end) orelse return null;
+    const span = make_span(known, span_context) orelse return null;
     defer py.Py_DecRef(span);
     const context = py.PyObject_CallNoArgs(known.context) orelse return null;
     if ((py.PyDict_Size(current) > 0 and py.PyDict_Update(context, current) < 0) or
@@ -60,6 +100,16 @@ fn make(known: *const Api, ids: Ids, current: O) ?O {
         return null;
     }
     return context;
+}
+
+fn make_span(known: *const Api, span_context: O) ?O {
+    const field = known.span_field orelse return py.call_one(known.span, span_context);
+    const nothing = py.PyTuple_New(0) orelse return null; // the interpreter's one and only
+    defer py.Py_DecRef(nothing);
+    const span = known.object_new(@ptrCast(@alignCast(known.span)), nothing, null) orelse return null;
+    if (py.PyObject_SetAttr(span, field, span_context) >= 0) return span;
+    py.Py_DecRef(span);
+    return null;
 }
 
 /// tuple.__new__(SpanContext, (trace_id, span_id, True, flags, state, True)), as its constructor does after its checks.

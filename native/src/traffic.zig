@@ -10,6 +10,7 @@ const wire = @import("wire.zig");
 const otlp = @import("otlp.zig");
 const moment = @import("moment.zig");
 const context = @import("context.zig");
+const access = @import("access.zig");
 const shared = @import("state.zig");
 const O = py.O;
 const Ids = context.Ids;
@@ -523,17 +524,20 @@ const Body = struct {
     sets_max: usize,
     duration_bounds: []const f64,
     size_bounds: []const f64,
+    /// frozensets of str: what is told apart; null: records are Python's to take apart.
+    schemes: ?O = null,
+    versions: ?O = null,
     is_collecting: bool = false,
     origins: Origins = .{},
     requests: Table(Requests) = .{},
     active: Table(Active) = .{},
 
-    /// Now, and the current span. Python code may run: a clock, or what a span's context is.
-    fn instant(body: *const Body, fault: *py.Fault) Instant {
+    /// Now, and the span of an OpenTelemetry context (null: the current one). Python code may run: a clock, or what a span's context is.
+    fn instant(body: *const Body, where: ?O, fault: *py.Fault) Instant {
         var now = Instant{ .time_ns = moment.now_ns(fault), .is_exemplar = false, .ids = null };
         if (body.filter == .always_off) return now;
         var room: context.TraceField = .{};
-        now.ids = Ids.of(body.state.trace.read(&room, null, fault));
+        now.ids = Ids.of(body.state.trace.read_in(where, &room, null, fault));
         const is_sampled = if (now.ids) |ids| ids.flags & 1 != 0 else false;
         now.is_exemplar = is_sampled or body.filter == .always_on;
         return now;
@@ -554,7 +558,7 @@ const Body = struct {
         body.active.deinit();
         wire.free(@ptrCast(@constCast(body.duration_bounds.ptr)));
         wire.free(@ptrCast(@constCast(body.size_bounds.ptr)));
-        py.Py_DecRef(body.core);
+        for ([_]?O{ body.core, body.schemes, body.versions }) |object| py.Py_DecRef(object);
         wire.free(body);
     }
 };
@@ -574,12 +578,19 @@ fn started(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     var key = Writer.init(&scratch);
     defer key.deinit();
     put_words(&key, arguments[0..2]) catch |err| return refuse(err);
+    return if (begin(body, key.written())) py.none() else null;
+}
+/// False: a Python error is set.
+fn begin(body: *Body, key: []const u8) bool {
     var fault = py.Fault{};
-    const now = body.instant(&fault);
+    const now = body.instant(null, &fault);
     body.follow_fork();
-    const active = body.active.get(key.written(), body) orelse return py.PyErr_NoMemory();
+    const active = body.active.get(key, body) orelse {
+        _ = py.PyErr_NoMemory();
+        return false;
+    };
     active.count.add(1, &now, &body.origins.active);
-    return if (fault.restore()) null else py.none();
+    return !fault.restore();
 }
 
 /// ended(method, scheme, status, route, version, error_type, duration_ns, request_size, response_size, counted)
@@ -600,21 +611,117 @@ fn ended(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
     const active_size = key.len;
     put_words(&key, arguments[3..6]) catch |err| return refuse(err);
     Key.put_status(&key, status) catch |err| return refuse(err);
+    const numbers = Numbers{ .duration_ns = duration_ns, .request_size = request_size, .response_size = response_size };
+    return if (finish(body, key.written(), if (counted == 1) active_size else null, numbers, null)) py.none() else null;
+}
+const Numbers = struct { duration_ns: i64, request_size: i64, response_size: i64 };
+
+/// `active_size`: how much of the key tells the requests under way apart, if this was one. False: a Python error is set.
+fn finish(body: *Body, key: []const u8, active_size: ?usize, numbers: Numbers, where: ?O) bool {
     var fault = py.Fault{};
-    const now = body.instant(&fault);
+    const now = body.instant(where, &fault);
     body.follow_fork();
-    if (counted == 1) {
-        const active = body.active.get(key.bytes[0..active_size], body) orelse return py.PyErr_NoMemory();
+    if (active_size) |size| {
+        const active = body.active.get(key[0..size], body) orelse return out_of_memory();
         // In a forked child, those that its parent had counted in end as well.
         if (active.count.total > 0) active.count.add(-1, &now, &body.origins.active);
     }
-    const set = body.requests.get(key.written(), body) orelse return py.PyErr_NoMemory();
-    set.duration.record(body.duration_bounds, @as(f64, @floatFromInt(duration_ns)) / 1e9, &now, &body.origins.duration);
-    set.request_size.record(body.size_bounds, request_size, &now, &body.origins.request_size);
-    set.response_size.record(body.size_bounds, response_size, &now, &body.origins.response_size);
+    const set = body.requests.get(key, body) orelse return out_of_memory();
+    set.duration.record(body.duration_bounds, @as(f64, @floatFromInt(numbers.duration_ns)) / 1e9, &now, &body.origins.duration);
+    set.request_size.record(body.size_bounds, numbers.request_size, &now, &body.origins.request_size);
+    set.response_size.record(body.size_bounds, numbers.response_size, &now, &body.origins.response_size);
     set.count.add(1, &now, &body.origins.count);
-    return if (fault.restore()) null else py.none();
+    return !fault.restore();
 }
+fn out_of_memory() bool {
+    _ = py.PyErr_NoMemory();
+    return false;
+}
+
+// ---------------------------------------------------------------------------------------------------- records
+
+/// started_record(record) -> whether it was counted in
+fn started_record(self: O, record: O) callconv(.c) ?O {
+    const r = access.of(record) orelse return py.boolean(false);
+    return py.boolean(start(@ptrCast(self), r) orelse return null);
+}
+/// ended_record(record, counted) -> whether it was added
+fn ended_record(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
+    if (count != 2) return py.type_error("ended_record takes (record, counted)");
+    const counted = py.PyObject_IsTrue(arguments[1]);
+    if (counted < 0) return null;
+    const r = access.of(arguments[0]) orelse return py.boolean(false);
+    return py.boolean(end(@ptrCast(self), r, counted == 1, null) orelse return null);
+}
+
+/// Count a request in; false: Python has to; null: a Python error is set.
+pub fn start(traffic: *Traffic, r: *const access.Record) ?bool {
+    const body = traffic.body.?;
+    var scratch: [256]u8 = undefined;
+    var key = Writer.init(&scratch);
+    defer key.deinit();
+    put_active(&key, body, r) catch return false;
+    return if (begin(body, key.written())) true else null;
+}
+/// Add a finished request, measured in an OpenTelemetry context (null: the current one); as `start`.
+pub fn end(traffic: *Traffic, r: *const access.Record, counted: bool, where: ?O) ?bool {
+    const body = traffic.body.?;
+    var scratch: [512]u8 = undefined;
+    var key = Writer.init(&scratch);
+    defer key.deinit();
+    put_active(&key, body, r) catch return false;
+    const active_size = key.len;
+    put_rest(&key, body, r) catch return false;
+    const numbers = Numbers{
+        .duration_ns = r.number(.duration_ns).?,
+        .request_size = r.number(.request_body_size).?,
+        .response_size = r.number(.response_body_size).?,
+    };
+    return if (finish(body, key.written(), if (counted) active_size else null, numbers, where)) true else null;
+}
+
+const Unusual = error{ NoText, TooLarge, Unusual };
+
+/// As metrics.instruments.request_words bounds them; what is not plain is left to it.
+fn put_active(key: *Writer, body: *const Body, r: *const access.Record) Unusual!void {
+    try Key.put_word(key, r.get(.known_method).?);
+    try Key.put_word(key, try known(r.get(.scheme).?, body.schemes));
+}
+fn put_rest(key: *Writer, body: *const Body, r: *const access.Record) Unusual!void {
+    try Key.put_word(key, try bounded(r.get(.route)));
+    try Key.put_word(key, try known(r.get(.http_version).?, body.versions));
+    try Key.put_word(key, try known_error(r.get(.error_type)));
+    const status = r.number(.status);
+    const is_status = if (status) |number| number >= 100 and number <= 599 else false;
+    try Key.put_status(key, if (is_status) status else null);
+}
+fn known(word: O, words: ?O) Unusual!O {
+    const contains = py.PySet_Contains(words orelse return error.Unusual, word);
+    if (contains >= 0) return if (contains == 1) word else access.other_name();
+    py.PyErr_Clear();
+    return error.Unusual;
+}
+const word_size_max = 255;
+/// None stands for null.
+fn bounded(maybe: ?O) Unusual!O {
+    const word = maybe orelse return &py._Py_NoneStruct;
+    if (py.PyUnicode_GetLength(word) > word_size_max or otlp.utf8(word) == null) return error.Unusual;
+    return word;
+}
+/// An exception's name; a number only if it is one that a server or a WebSocket means.
+fn known_error(maybe: ?O) Unusual!O {
+    const word = try bounded(maybe);
+    if (py.is_none(word)) return word;
+    const bytes = otlp.utf8(word) orelse return error.Unusual;
+    var are_digits = bytes.len > 0;
+    for (bytes) |byte| {
+        if (byte >= 0x80) return error.Unusual; // there are other digits than ASCII's
+        are_digits = are_digits and std.ascii.isDigit(byte);
+    }
+    const is_meant = (bytes.len == 3 and bytes[0] == '5') or std.mem.eql(u8, bytes, "1011");
+    return if (are_digits and !is_meant) access.other_name() else word;
+}
+
 inline fn put_words(key: *Writer, words: []const O) !void {
     for (words) |word| try Key.put_word(key, word);
 }
@@ -660,15 +767,22 @@ fn snapshot(self: O, arguments: [*]const O, count: isize) callconv(.c) ?O {
 pub var methods = [_]py.MethodDef{
     .method("started", &started, py.METH_FASTCALL),
     .method("ended", &ended, py.METH_FASTCALL),
+    .method("started_record", &started_record, py.METH_O),
+    .method("ended_record", &ended_record, py.METH_FASTCALL),
     .method("snapshot", &snapshot, py.METH_FASTCALL),
     .{},
 };
 
-/// Traffic(core, duration_bounds, size_bounds, sets_max=2000, exemplars="trace_based")
+/// Traffic(core, duration_bounds, size_bounds, sets_max=2000, exemplars="trace_based", schemes=None, versions=None)
 pub fn new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
     const count = py.PyTuple_Size(args);
-    if (count < 3 or count > 5 or (if (kwargs) |k| py.PyDict_Size(k) != 0 else false))
-        return py.type_error("Traffic takes (core, duration_bounds, size_bounds, sets_max=2000, exemplars='trace_based')");
+    if (count < 3 or count > 7 or count == 6 or (if (kwargs) |k| py.PyDict_Size(k) != 0 else false))
+        return py.type_error("Traffic takes (core, duration_bounds, size_bounds, sets_max=2000, " ++
+            "exemplars='trace_based', schemes=None, versions=None)");
+    for (5..@intCast(@max(count, 5))) |i| {
+        if (py.type_of(py.PyTuple_GetItem(args, @intCast(i)).?) != &py.PyFrozenSet_Type)
+            return py.type_error("Traffic: schemes and versions must be frozensets of str");
+    }
     const core = py.PyTuple_GetItem(args, 0).?;
     if (py.type_of(core) != shared.core_type.?) return py.type_error("Traffic: core must be a Core");
     var filter = Filter.trace_based;
@@ -701,6 +815,8 @@ pub fn new(t: *py.TypeObject, args: O, kwargs: ?O) callconv(.c) ?O {
         .sets_max = @intCast(sets_max),
         .duration_bounds = duration_bounds,
         .size_bounds = size_bounds,
+        .schemes = if (count > 5) py.new_ref(py.PyTuple_GetItem(args, 5).?) else null,
+        .versions = if (count > 5) py.new_ref(py.PyTuple_GetItem(args, 6).?) else null,
     };
     @as(*Traffic, @ptrCast(self.?)).body = made;
     return self;

@@ -7,8 +7,9 @@ output to the logger, the metrics backend and the tracer it was given. Nothing h
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import Token
+from math import inf
 from typing import Any, Protocol
 
 from opentelemetry import context as otel_context
@@ -26,12 +27,15 @@ from opentelemetry.trace import (
 )
 
 from otelbridge._export import core
-from otelbridge._native import AccessReader
+from otelbridge._logger import Logger
+from otelbridge._native import AccessReader, Dispatcher, Gate, ObservationBase, Traffic
 from otelbridge.access import stdlib
 from otelbridge.access.options import Settings
 from otelbridge.access.parents import Carrier, Parents
 from otelbridge.access.record import AccessRecord, WebSocketRecord, client_text, error_type
 from otelbridge.context import attach, otel_variable
+from otelbridge.levels import DEFAULT_LEVELS
+from otelbridge.metrics.aggregated import AggregatedRequestMetrics
 from otelbridge.metrics.instruments import OTHER, RequestMetrics, known_methods, old_names_wanted
 from otelbridge.record import RecordException
 from otelbridge.text.policy import ACTIVE
@@ -51,8 +55,26 @@ _CONTRIB = ("opentelemetry.instrumentation.", "fastapi")
 _VARIABLE = otel_variable()
 _get_current = otel_context.get_current if _VARIABLE is None else _VARIABLE.get
 
+# Levels that the core knows by number.
+_OWN_LEVELS = {level.name: level.no for level in DEFAULT_LEVELS}
+
 # What `enter` gives and `leave` takes.
 Entry = tuple[Token[Any], Token[Any] | None]
+
+_Plain = tuple[
+    Callable[[str], object] | None,
+    Traffic | None,
+    Dispatcher | None,
+    Callable[[str], bool],
+    dict[int, bool] | None,
+    str,
+    int,
+    str,
+    float,
+    bool,
+    bool,
+    bool,
+]
 
 
 class EventLogger(Protocol):
@@ -114,41 +136,26 @@ class Observer:
         That is one that is excluded, that is observed already, or that no server would make.
         """
         try:
-            state = scope.get("state")
-            if isinstance(state, dict) and STATE_KEY in state and _is_observed(state[STATE_KEY]):
-                return None
             # The user may set another propagator at any time.
             if get_global_textmap() is not self._parents.textmap:
                 self._learn_propagator()
-            record, carrier = self._reader.asgi(scope)
-            if self.excludes is not None and self.excludes(record.path):
-                return None
-            if isinstance(state, dict):
-                # Servers may share one state between the requests of a connection.
-                scope["state"] = {**state, STATE_KEY: record}
-            elif state is None:
-                scope["state"] = {STATE_KEY: record}
+            opened = self._gate.asgi(self, scope)
         except Exception as error:
             # No scope of any server; the app will say what it thinks of it.
             self.report("reading the scope", error)
             return None
-        return self._begin(scope, record, carrier)
+        return self._begin(scope, *opened) if isinstance(opened, tuple) else opened
 
     def open_wsgi(self, environ: dict[str, Any]) -> Observation | None:
         """Begin to observe a WSGI request; None: as `open_asgi`."""
         try:
-            if ENVIRON_KEY in environ and _is_observed(environ[ENVIRON_KEY]):
-                return None
             if get_global_textmap() is not self._parents.textmap:
                 self._learn_propagator()
-            record, carrier = self._reader.wsgi(environ)
-            if self.excludes is not None and self.excludes(record.path):
-                return None
-            environ[ENVIRON_KEY] = record
+            opened = self._gate.wsgi(self, environ)
         except Exception as error:
             self.report("reading the environ", error)
             return None
-        return self._begin(environ, record, carrier)
+        return self._begin(environ, *opened) if isinstance(opened, tuple) else opened
 
     def report(self, what: str, error: BaseException) -> None:
         """Count a failure of telemetry; the first of an app goes to stderr in one line."""
@@ -168,7 +175,7 @@ class Observer:
         if self.settings.log_query:
             record.log_query = True
         is_quiet = self.excludes_ok is not None and self.excludes_ok(record.path)
-        observation = Observation(self, request, record, is_quiet)
+        observation = Observation(self._gate, self, request, record, is_quiet)
         try:
             observation.start(carrier)
         except Exception as error:
@@ -177,8 +184,32 @@ class Observer:
 
     def _learn_propagator(self) -> None:
         self._parents = Parents(get_global_textmap())
-        self._reader = AccessReader(
-            AccessRecord, WebSocketRecord, known_methods(), self._captured_headers, self._parents.fields
+        fields = self._parents.fields
+        reader = AccessReader(AccessRecord, WebSocketRecord, known_methods(), self._captured_headers, fields)
+        self._gate: Gate[Observation] = Gate(Observation, core, reader, self.excludes, self._plain())
+
+    def _plain(self) -> _Plain | None:
+        """Return what a plain request needs, which the core serves without us; None: no request here is plain."""
+        settings = self.settings
+        is_ours = type(self.metrics) is AggregatedRequestMetrics or self.metrics is None
+        has_callbacks = settings.on_request is not None or settings.line is not None
+        if self.tracer is not None or not is_ours or has_callbacks or settings.level not in _OWN_LEVELS:
+            return None
+        if self.logger is not None and type(self.logger) is not Logger:
+            return None
+        return (
+            self.excludes_ok,
+            self.metrics.traffic if isinstance(self.metrics, AggregatedRequestMetrics) else None,
+            self.logger._dispatcher if isinstance(self.logger, Logger) else None,
+            stdlib.wants,
+            getattr(stdlib.LOGGER, "_cache", None),
+            settings.level,
+            _OWN_LEVELS[settings.level],
+            AccessRecord.event_name,
+            inf if settings.slow_s is None else settings.slow_s * 1e9,
+            settings.trust_traceparent,
+            self._parents.reads_plain,
+            settings.log_query,
         )
 
     def extract(self, carrier: Carrier, current: Context) -> Context:
@@ -190,33 +221,15 @@ class Observer:
             return current
 
 
-class Observation:
-    """One request between its start and its end. `end` may be called from any task, and counts once."""
+class Observation(ObservationBase):
+    """One request between its start and its end. `end` may be called from any task, and counts once.
 
-    __slots__ = (
-        "_context",
-        "_is_counted",
-        "_is_foreign",
-        "_is_quiet",
-        "_observer",
-        "_request",
-        "_span",
-        "ended",
-        "record",
-    )
+    The core serves a plain one from end to end; `start` and `_end` are for all others.
+    """
 
-    def __init__(
-        self, observer: Observer, request: MutableMapping[str, Any], record: AccessRecord, is_quiet: bool
-    ) -> None:
-        self.record = record
-        self.ended = False
-        self._observer = observer
-        self._request = request
-        self._is_quiet = is_quiet
-        self._is_counted = False
-        self._is_foreign = False
-        self._span: Span | None = None
-        self._context: Context | None = None
+    __slots__ = ()
+    _observer: Observer
+    record: AccessRecord
 
     def start(self, carrier: Carrier | None) -> None:
         """Start the span as a child of what the headers name, and count the request in."""
@@ -258,25 +271,7 @@ class Observation:
                 observer.metrics.started(record)
             self._is_counted = True
 
-    def enter(self) -> Entry:
-        """Make the request's span (or the remote parent) current, and have `contextualize` tell its record.
-
-        Give the answer to `leave`, in the same task or thread.
-        """
-        return core.enter_request(self.record, self._context)
-
-    def leave(self, entry: Entry) -> None:
-        """Undo `enter`."""
-        core.leave_request(entry)
-
-    def end(self, *, raised: BaseException | None = None, client_left: bool = False, complete: bool = True) -> None:
-        """Complete the record and emit all that it is to become. A second call does nothing.
-
-        raised: what the app raised by its own fault; complete: whether the answer was sent to its end.
-        """
-        if self.ended:
-            return
-        self.ended = True
+    def _end(self, raised: BaseException | None, client_left: bool, complete: bool) -> None:
         record, observer = self.record, self._observer
         failed = raised is not None
         try:
@@ -315,6 +310,19 @@ class Observation:
                 self._end_span(self._span, failed, raised)
         except Exception as error:
             observer.report("the span", error)
+
+    def _log_only(self) -> None:
+        """Log the record of a plain request: there is something in it that the core leaves to Python."""
+        observer = self._observer
+        try:
+            entry = core.enter_request(self.record, self._context)
+            try:
+                if observer.logger is not None:
+                    self._log(observer.logger, False, None)
+            finally:
+                core.leave_request(entry)
+        except Exception as error:
+            observer.report("the access record", error)
 
     def _swallowed(self) -> BaseException | None:
         """Return the exception that the framework has made a 5xx of; one that became another answer is no failure."""
@@ -392,11 +400,6 @@ class Observation:
         finally:
             # The same duration on all three signals.
             span.end(record.start_ns + record.duration_ns)
-
-
-def _is_observed(known: object) -> bool:
-    """Return whether a request that bears this record is under way already."""
-    return isinstance(known, AccessRecord) and not known.closed
 
 
 def _span_name(record: AccessRecord) -> str:

@@ -22,18 +22,21 @@ _DEFAULT = (TraceContextTextMapPropagator, W3CBaggagePropagator)
 
 
 class Parents:
-    """Reads headers as `textmap` does. `fields`: the headers that it wants, as lower-case bytes."""
+    """Reads headers as `textmap` does. `fields`: the headers that it wants, as lower-case bytes.
 
-    __slots__ = ("_reads_plain", "fields", "textmap")
+    reads_plain: the core reads a plain `traceparent` as `textmap` would.
+    """
+
+    __slots__ = ("fields", "reads_plain", "textmap")
 
     def __init__(self, textmap: TextMapPropagator) -> None:
         self.textmap = textmap
         self.fields = frozenset(name.lower().encode("latin-1") for name in textmap.fields)
-        self._reads_plain = _is_default(textmap) and _core_knows_api()
+        self.reads_plain = _is_default(textmap) and _core_knows_api()
 
     def context(self, carrier: Carrier, current: Context) -> Context:
         """Return `current` with what the headers add. Raises what the user's propagator raises."""
-        if self._reads_plain and len(carrier) == 1 and (values := carrier.get("traceparent")) is not None:
+        if self.reads_plain and len(carrier) == 1 and (values := carrier.get("traceparent")) is not None:
             context: Context | None = remote_context(values[0], current)
             if context is not None:
                 return context

@@ -118,7 +118,8 @@ class WSGIResponder:
         self.bound = CURRENT.get()
         try:
             body = self._host.app(environ, self.start_response)
-            if isinstance(body, _WHOLE) and not hasattr(body, "close"):
+            # Asking a list for what it lacks is slow.
+            if type(body) is list or (isinstance(body, _WHOLE) and not hasattr(body, "close")):
                 self._body: Sequence[bytes] = body
                 return self
             if self._is_served_as_file(body):
@@ -163,8 +164,6 @@ class WSGIResponder:
 
     def note_chunk(self, chunk: object) -> int:
         """Return the size of what the server gets next; what it will refuse is the app's fault."""
-        if type(chunk) is bytes and self.record.status is not None:
-            return len(chunk)  # nearly always
         if self.record.status is None or not isinstance(chunk, bytes | bytearray | memoryview):
             self.is_faulty = True
         return size_of(chunk)
@@ -175,9 +174,10 @@ class WSGIResponder:
 
     def __iter__(self) -> Iterator[bytes]:
         record = self.record
-        self.note_first_byte()
+        if record.ttfb_ns is None:
+            record.ttfb_ns = perf_counter_ns() - self._start_ns
         for chunk in self._body:
-            size = self.note_chunk(chunk)
+            size = len(chunk) if type(chunk) is bytes and record.status is not None else self.note_chunk(chunk)
             yield chunk
             # The server is back for more: it has taken this one.
             record.response_body_size += size
@@ -208,7 +208,7 @@ class WSGIResponder:
             # The server does not put it on the wire, and need not even ask for it.
             record.response_body_size = 0
             complete = status is not None
-        if complete:
+        if complete and record.ttfb_ns is None:
             self.note_first_byte()
         if self._input is not None and self._input.error is not None:
             self._server_error, self._input.error = self._input.error, None

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from otelbridge._native import Core, Traffic
 from otelbridge.metrics.instruments import (
     ACTIVE_REQUESTS,
+    KNOWN_SCHEMES,
+    KNOWN_VERSIONS,
     OVERFLOW,
     REQUEST_ATTRIBUTES,
     REQUEST_BODY_SIZE,
@@ -42,7 +44,8 @@ def make_traffic(core: Core, environ: Mapping[str, str] = os.environ, sets_max: 
     ValueError: that variable is none of `trace_based` (the default), `always_on`, `always_off`.
     """
     exemplars: Any = environ.get("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based")
-    return Traffic(core, REQUEST_DURATION.buckets or (), REQUEST_BODY_SIZE.buckets or (), sets_max, exemplars)
+    bounds = REQUEST_DURATION.buckets or (), REQUEST_BODY_SIZE.buckets or ()
+    return Traffic(core, *bounds, sets_max, exemplars, KNOWN_SCHEMES, KNOWN_VERSIONS)
 
 
 class AggregatedRequestMetrics:
@@ -63,19 +66,20 @@ class AggregatedRequestMetrics:
         cumulative = export.AggregationTemporality.CUMULATIVE
         kinds = (Histogram, Counter, UpDownCounter)
         self._histograms, self._counters, self._active = ((temporality or {}).get(kind, cumulative) for kind in kinds)
-        self._traffic = traffic
+        self.traffic = traffic
         self.session_started = sessions.session_started
         self.session_ended = sessions.session_ended
 
     def started(self, record: Measured) -> None:
         """Count a request in."""
-        self._traffic.started(record.known_method, known_scheme(record.scheme))
+        if not self.traffic.started_record(record):
+            self.traffic.started(record.known_method, known_scheme(record.scheme))
 
     def ended(self, record: Measured, *, counted: bool) -> None:
         """Record a finished request. Exemplars take their trace id from the current span."""
-        self._traffic.ended(
-            *request_words(record), record.duration_ns, record.request_body_size, record.response_body_size, counted
-        )
+        if not self.traffic.ended_record(record, counted):
+            sizes = record.request_body_size, record.response_body_size
+            self.traffic.ended(*request_words(record), record.duration_ns, *sizes, counted)
 
     def collect(self) -> list[Metric]:
         """Return the points since the last call, or (cumulative) since the beginning; no metric without a point.
@@ -83,7 +87,7 @@ class AggregatedRequestMetrics:
         RuntimeError: another thread is collecting.
         """
         delta = 1  # AggregationTemporality.DELTA
-        time_ns, requests, active = self._traffic.snapshot(
+        time_ns, requests, active = self.traffic.snapshot(
             self._histograms == delta, self._counters == delta, self._active == delta
         )
         sets = [(_attributes(REQUEST_ATTRIBUTES, words), points) for words, *points in requests]
