@@ -174,6 +174,7 @@ def console() -> Iterator[None]:
     before = [log.handlers for log in loggers]
     for log in loggers:
         log.handlers = []
+        log.removeFilter(servers._filter)  # of an app that went without uninstrument()
     with untouched(logger):
         logger.add("ext://stderr", level="INFO")
         yield
