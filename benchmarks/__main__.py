@@ -97,7 +97,10 @@ def _run(effort: Effort, *, only: Sequence[str] | None) -> list[table.Result]:
         from benchmarks import otel
 
         stack.enter_context(otel.tracer().start_as_current_span("benchmark"))
-        return [_run_case(case, effort) for case in chosen]
+        # Requests first: logfire sets the MeterProvider of the process, and requests would be measured into that.
+        first = sorted(chosen, key=lambda case: case.floor is None)
+        results = {case.key: _run_case(case, effort) for case in first}
+        return [results[case.key] for case in chosen]
 
 
 def _prepare() -> None:
