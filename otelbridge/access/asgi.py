@@ -50,12 +50,9 @@ class Instrumented:
         entry = observation.enter()
         try:
             await self.app(scope, responder.receive, responder.send)
-        except GeneratorExit as error:
-            # The coroutine was thrown away by somebody outside of its context: there is nothing of ours to leave.
-            responder.raised(error)
-            raise
         except BaseException as error:
             responder.raised(error)
+            # Where somebody throws the coroutine away from outside of its context, this does nothing.
             observation.leave(entry)
             raise
         if not observation.ended:

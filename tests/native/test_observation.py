@@ -36,6 +36,14 @@ HOST = Literal["asgi", "wsgi"]
 
 
 @pytest.fixture(autouse=True)
+def no_span_around() -> Iterator[None]:
+    """A request begins with nothing current, whatever tests before have left."""
+    token = otel_context.attach(otel_context.Context())
+    yield
+    otel_context.detach(token)
+
+
+@pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     """Afterwards the default policy and the real clock."""
     yield
