@@ -288,6 +288,19 @@ class Observation(ObservationBase):
             observer.report("the end of a request", error)
             return
         try:
+            self._tell(failed, raised)
+        finally:
+            core.leave_request(entry)
+            record.closed = True
+        try:
+            if self._span is not None:
+                self._end_span(self._span, failed, raised)
+        except Exception as error:
+            observer.report("the span", error)
+
+    def _tell(self, failed: bool, raised: BaseException | None) -> None:
+        observer = self._observer
+        try:
             if observer.metrics is not None and not self._is_foreign:
                 self._measure(observer.metrics)
         except Exception as error:
@@ -299,17 +312,9 @@ class Observation(ObservationBase):
             observer.report("the access record", error)
         try:
             if observer.settings.on_request is not None:
-                observer.settings.on_request(record)
+                observer.settings.on_request(self.record)
         except Exception as error:
             observer.report("on_request", error)
-        finally:
-            core.leave_request(entry)
-            record.closed = True
-        try:
-            if self._span is not None:
-                self._end_span(self._span, failed, raised)
-        except Exception as error:
-            observer.report("the span", error)
 
     def _log_only(self) -> None:
         """Log the record of a plain request: there is something in it that the core leaves to Python."""

@@ -6,13 +6,16 @@ import asyncio
 from typing import Any
 
 import pytest
+from opentelemetry.context import get_current
 from opentelemetry.trace import StatusCode
 
 from otelbridge.access.asgi import Message, Receive, Scope, Send
+from otelbridge.access.options import Settings
 from tests.access.support import (
     Harness,
     answer,
     exchange,
+    hello,
     http_scope,
 )
 
@@ -229,3 +232,20 @@ async def _never() -> Message:
 
 async def _nowhere(message: Message) -> None:
     return None
+
+
+def test_an_interrupt_at_the_very_end_leaves_the_request_s_context() -> None:
+    """Ctrl-C while the callback runs is raised, and the span is current no longer."""
+
+    def interrupt(record: object) -> None:
+        raise KeyboardInterrupt
+
+    observation = Harness(hello, Settings(on_request=interrupt)).observer.open_asgi(http_scope())
+    assert observation is not None
+    before = get_current()
+
+    with pytest.raises(KeyboardInterrupt):
+        observation.end()
+
+    assert get_current() is before
+    assert observation.record.closed

@@ -36,8 +36,9 @@ HOST = Literal["asgi", "wsgi"]
 
 
 @pytest.fixture(autouse=True)
-def no_span_around() -> Iterator[None]:
-    """A request begins with nothing current, whatever tests before have left."""
+def nothing_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A request begins with nothing current and nobody listening, whatever tests before have left."""
+    monkeypatch.setattr(LOGGER, "propagate", False)
     token = otel_context.attach(otel_context.Context())
     yield
     otel_context.detach(token)
