@@ -6,6 +6,7 @@ scopes pass untouched. The one message that is changed: an answer gets the X-Req
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter_ns
 from typing import Any
@@ -79,7 +80,7 @@ class Instrumented:
         return getattr(self.app, name)
 
 
-class Responder:
+class Responder(ABC):
     """One scope that is observed: notes what passes between server and app, and ends the observation exactly once."""
 
     __slots__ = ("_host", "_receive", "_record", "_scope", "_send", "_send_error", "_start_ns", "observation")
@@ -103,17 +104,17 @@ class Responder:
         elif isinstance(error, Exception):
             self.observation.late_exception(error)
 
+    @abstractmethod
     async def receive(self) -> Message:
         """Pass a message from the client on, and note it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def send(self, message: Message) -> None:
         """Pass a message from the app on, and note it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def conclude(self, error: BaseException | None) -> None:
         """Complete the record and end its observation; `error` is what the app raised."""
-        raise NotImplementedError
 
     def is_stopped_by(self, error: BaseException) -> bool:
         """Return whether the app was stopped, as servers do when nobody listens any more, rather than failed."""

@@ -292,11 +292,11 @@ class Observation(ObservationBase):
         finally:
             core.leave_request(entry)
             record.closed = True
-        try:
             if self._span is not None:
-                self._end_span(self._span, failed, raised)
-        except Exception as error:
-            observer.report("the span", error)
+                try:
+                    self._end_span(self._span, failed, raised)
+                except Exception as error:
+                    observer.report("the span", error)
 
     def _tell(self, failed: bool, raised: BaseException | None) -> None:
         observer = self._observer

@@ -235,12 +235,13 @@ async def _nowhere(message: Message) -> None:
 
 
 def test_an_interrupt_at_the_very_end_leaves_the_request_s_context() -> None:
-    """Ctrl-C while the callback runs is raised, and the span is current no longer."""
+    """Ctrl-C while the callback runs is raised, and the span is current no longer, but exported."""
 
     def interrupt(record: object) -> None:
         raise KeyboardInterrupt
 
-    observation = Harness(hello, Settings(on_request=interrupt)).observer.open_asgi(http_scope())
+    harness = Harness(hello, Settings(on_request=interrupt))
+    observation = harness.observer.open_asgi(http_scope())
     assert observation is not None
     before = get_current()
 
@@ -249,3 +250,4 @@ def test_an_interrupt_at_the_very_end_leaves_the_request_s_context() -> None:
 
     assert get_current() is before
     assert observation.record.closed
+    assert len(harness.spans) == 1
