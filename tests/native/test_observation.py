@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,12 +37,15 @@ HOST = Literal["asgi", "wsgi"]
 
 
 @pytest.fixture(autouse=True)
-def nothing_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_around() -> Iterator[None]:
     """A request begins with nothing current and nobody listening, whatever tests before have left."""
-    monkeypatch.setattr(LOGGER, "propagate", False)
+    before = LOGGER.level
+    # By the level: pytest puts handlers of its own on each logger that does not propagate.
+    LOGGER.setLevel(logging.CRITICAL + 1)
     token = otel_context.attach(otel_context.Context())
     yield
     otel_context.detach(token)
+    LOGGER.setLevel(before)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.support import beyond
+
 pytestmark = pytest.mark.timeout(90)
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -237,6 +239,7 @@ def test_child_that_removes_and_adds(run: Any, tmp_path: Path) -> None:
 
 @pytest.mark.covers("1.32")
 @needs_fork
+@beyond("a busy machine has seen loguru's child wait for good")
 def test_forks_while_threads_log(run: Any, tmp_path: Path) -> None:
     """
     A child forked while other threads are inside of sinks is not locked out: it logs, and ends.
