@@ -177,7 +177,7 @@ def departure(reason: str) -> pytest.MarkDecorator:
 
 
 def beyond(reason: str) -> pytest.MarkDecorator:
-    """Mark a test of what otelbridge promises and loguru, for the reason given, does not always keep: it runs on ours."""
+    """Mark a test of what we promise and loguru, for the reason given, does not always keep: it runs on ours only."""
     assert reason
     return pytest.mark.parametrize("implementation", ["otelbridge"], indirect=True)
 
