@@ -3,7 +3,7 @@ PYTHON ?= python3
 SECONDS :=
 MODE :=
 
-.PHONY: help demo test check bench native collector docs clean
+.PHONY: help demo test check bench native collector backends full docs clean
 help:
 	@$(PYTHON) -m tools help
 demo:
@@ -18,6 +18,10 @@ native:
 	@$(PYTHON) -m tools native $(MODE)
 collector:
 	@$(PYTHON) -m tools collector
+backends:
+	@$(PYTHON) -m tools backends
+full:
+	@$(PYTHON) -m tools full
 docs:
 	@$(PYTHON) -m tools docs
 clean:

@@ -7,9 +7,10 @@ import os
 import pytest
 
 from tests.otlp.receivers import otlp_receiver
-from tests.plugins.covers import pytest_addoption, pytest_collection_finish, pytest_runtest_makereport
 
-__all__ = ["otlp_receiver", "pytest_addoption", "pytest_collection_finish", "pytest_runtest_makereport"]
+__all__ = ["otlp_receiver"]
+
+pytest_plugins = ["tests.plugins.components", "tests.plugins.covers", "tests.plugins.measured"]
 
 _PREFIXES = ("OTEL_", "OTELBRIDGE_", "LOGURU_", "BB_")
 _OURS = ("OTELBRIDGE_EXAMPLES",)

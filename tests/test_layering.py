@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 ORDER = [
     {"__init__", "__main__"},
     {"integrations", "hypercorn", "server", "cli", "viewer", "testing"},
+    {"dashboards"},  # the metrics' table as Grafana's boards and Prometheus's rules
     {"wiring"},  # sees everything right of the programs; nobody sees it
     {"access"},
     {"_logger"},
@@ -52,6 +53,7 @@ HEAVY = {
     "requests": {"otlp"},
     "urllib3": {"otlp"},
     "hypercorn": {"hypercorn", "server"},
+    "grafana_foundation_sdk": {"dashboards"},
     "rich": set[str](),
     "orjson": set[str](),
     "statsd": {"metrics"},

@@ -69,6 +69,7 @@ def _steps(python: Path) -> Iterator[Step]:
     for target in TARGETS:
         yield f"compile for {target}", lambda target=target: _cross_compile(python, target)  # type: ignore[misc]  # bound now, not when called
     yield "docs/compatibility.md", lambda: compatibility.check(python)
+    yield "dashboards", tool("otelbridge", "dashboards", "--check")
     yield "native tests, ReleaseSafe", lambda: _native_tests_with_safety(python)
 
 

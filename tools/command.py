@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +83,10 @@ def reason(lines: Sequence[str]) -> str:
     network = next((line for line in lines if any(word in line for word in NO_NETWORK)), None)
     if network:
         return f"a download failed, check the network or the proxy settings: {network.strip().removeprefix('ERROR: ')}"
-    told = [line.strip() for line in lines if "error:" in line.lower() and "subprocess-exited" not in line]
+    # Compilers and pip write "error:", Maven "[ERROR] ".
+    told = [
+        line.strip() for line in lines if re.search(r"error(:|\] )", line, re.I) and "subprocess-exited" not in line
+    ]
     said = [line.strip() for line in lines if line.strip()]
     return told[0] if told else said[-1] if said else ""
 

@@ -48,7 +48,7 @@ def ties(python: Path) -> list[dict[str, str]]:
     """Which test covers which row, as pytest collects them: dictionaries of row, test and note."""
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "covers.json"
-        command: list[str | Path] = [python, "-m", "pytest", "--collect-only", "--quiet", "--covers", target]
+        command: list[str | Path] = [python, "-m", "pytest", "--collect-only", "--quiet", "--full", "--covers", target]
         done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
         if done.returncode != 0 or not target.exists():
             raise ToolError(f"pytest could not collect the tests:\n{done.stdout}{done.stderr}")

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from tools import checks, collector, compatibility
+from tools import backends, checks, compatibility, kafka
 from tools.command import become
 from tools.environment import build_native, prepare
 from tools.places import ROOT, VENV
@@ -16,12 +16,14 @@ USAGE = """\
 usage: python3 -m tools VERB
 
   demo [SECONDS]     a small shop service, instrumented, and its telemetry live (no SECONDS: until Ctrl-C)
-  test [PYTEST ...]  all tests (those against a real collector only after `collector`)
+  test [PYTEST ...]  all tests (those against real servers only after `backends`)
   check              linters, types, native checks, cross-compiling, generated documents
   bench              the comparison table with other loggers and instrumentation
   native [MODE]      rebuild the native core; MODE Debug or ReleaseSafe lasts until the next verb that runs it
   collector          build the OpenTelemetry Collector and a StatsD server for the tests into the user's cache
-  docs               rewrite docs/compatibility.md from the tests
+  backends           those two, Prometheus, Loki, Jaeger and Docker Compose
+  full               `backends`, Kafka, and the tests that need any of these or Docker; rewrites docs/proof.md
+  docs               rewrite docs/compatibility.md from the tests, dashboards/ from the table of metrics
   clean              remove .venv and everything else that was built or cached in this folder
 
 Each sets up .venv first, if it has to. The same as `make VERB`.
@@ -80,16 +82,32 @@ def native(arguments: list[str]) -> int:
 def build_collector(arguments: list[str]) -> int:
     """Build the collector and statsd_exporter, unless the cache has them."""
     _takes_nothing("collector", arguments)
-    say(f"the collector is ready: {collector.build()}")
-    say(f"statsd_exporter is ready: {collector.build_statsd_exporter()}")
+    backends.build(("otelcol", "statsd_exporter"))
     return 0
+
+
+def build_backends(arguments: list[str]) -> int:
+    """Build all real servers that tests run, unless the cache has them."""
+    _takes_nothing("backends", arguments)
+    backends.build()
+    return 0
+
+
+def full(arguments: list[str]) -> int:
+    """Fetch and build every real component, run every test that needs one, and write docs/proof.md."""
+    _takes_nothing("full", arguments)
+    python = prepare("dev")
+    say(f"Kafka is ready: {kafka.fetch()}")
+    backends.build()
+    return become([python, "-m", "pytest", "--full", "--write-results", "-m", "full or required"])
 
 
 def docs(arguments: list[str]) -> int:
     """Rewrite the generated documents."""
     _takes_nothing("docs", arguments)
-    compatibility.write(prepare("dev"))
-    return 0
+    python = prepare("dev")
+    compatibility.write(python)
+    return become([python, "-m", "otelbridge", "dashboards"])
 
 
 def clean(arguments: list[str]) -> int:
@@ -116,6 +134,8 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "bench": bench,
     "native": native,
     "collector": build_collector,
+    "backends": build_backends,
+    "full": full,
     "docs": docs,
     "clean": clean,
 }

@@ -1,1 +1,1 @@
-"""Pieces of pytest that hold for all tests: imported by tests/conftest.py."""
+"""Pieces of pytest that hold for all tests: named by tests/conftest.py."""

@@ -1,15 +1,12 @@
-"""What the markers `covers` and `required` do. Says nothing of what is tested.
+"""What the marker `covers` does. Says nothing of what is tested.
 
 `covers("1.18", note=…)` ties a test to a row of docs/rows.toml; `--covers FILE` writes all ties down, from which
-`tools/compatibility.py` makes docs/compatibility.md. `required` marks tests that need a real component: on a
-developer's machine they may skip, with CI=true a skip of theirs is a failure.
+`tools/compatibility.py` makes docs/compatibility.md.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -40,22 +37,3 @@ def _read(marker: pytest.Mark, test: str) -> tuple[str, str]:
         msg = f'expected covers("ROW") or covers("ROW", note="…"), got {marker} at {test}'
         raise pytest.UsageError(msg)
     return marker.args[0], note
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the skip of a required test into a failure where nothing may be missing."""
-    report = yield
-    expected_failure = hasattr(report, "wasxfail")
-    if (
-        report.skipped
-        and not expected_failure
-        and os.environ.get("CI") == "true"
-        and item.get_closest_marker("required")
-    ):
-        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} is required, and with CI=true it may not be skipped: {why}"
-    return report

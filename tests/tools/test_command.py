@@ -18,6 +18,7 @@ from tools.progress import ToolError
         (["ERROR: Could not find a version of hatchling (from versions: none)"], "check the network"),
         (["write /x: No space left on device", "error: linker failed"], "the disk is full"),
         (["working", "main.zig:1:1: error: expected ';'", "note: here"], "main.zig:1:1: error: expected ';'"),
+        (["[ERROR] Could not find artifact kafka -> [Help 1]", "[ERROR] [Help 1] http://x"], "Could not find artifact"),
         (["it went wrong", ""], "it went wrong"),
     ],
 )
