@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.real import Collector, Program
+from tests.collector.real import LAYERS, Collector, Program
 from tools.collector import binary
 
 
@@ -16,7 +16,7 @@ def collector_binary() -> Path:
     """The built collector; without it the test is skipped."""
     path = binary()
     if not path.exists():
-        pytest.skip("the OpenTelemetry Collector is not built: `make collector` builds it")
+        pytest.skip("the OpenTelemetry Collector is not built: `make backends` builds it")
     return path
 
 
@@ -24,6 +24,17 @@ def collector_binary() -> Path:
 def collector(collector_binary: Path, tmp_path: Path) -> Iterator[Collector]:
     """A running collector, of this test alone."""
     running = Collector(collector_binary, tmp_path)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def backends(collector_binary: Path, tmp_path: Path) -> Iterator[Collector]:
+    """A running collector that stands for Prometheus, Loki and Jaeger."""
+    running = Collector(collector_binary, tmp_path / "backends", LAYERS / "backends.yaml")
     try:
         running.start()
         yield running

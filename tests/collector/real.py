@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 from tools.places import ROOT
 
 READY_TIMEOUT_S = 20.0
+SHIPPED = ROOT / "collector-config"
 LAYERS = ROOT / "tests" / "collector"
-CONFIGS = (ROOT / "collector-config" / "base.yaml", LAYERS / "file.yaml")
+CONFIGS = (SHIPPED / "base.yaml", LAYERS / "file.yaml")
 
 
 class Record(NamedTuple):
@@ -42,35 +43,60 @@ class Record(NamedTuple):
 
 
 class Collector:
-    """One collector; `stop()` and `start()` may alternate, on the same ports and the same file."""
+    """One collector; `stop()` or `kill()` and `start()` may alternate, on the same ports and the same files.
 
-    def __init__(self, binary: Path, folder: Path, *layers: Path) -> None:
+    `configs` are its layers, by default the base and a file to read; `settings` its environment beside the ports.
+    """
+
+    def __init__(
+        self, binary: Path, folder: Path, *layers: Path, configs: tuple[Path, ...] = CONFIGS, **settings: str
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self._binary = binary
-        self._configs = (*CONFIGS, *layers)
+        self._configs = (*configs, *layers)
+        self._settings = settings
         self._log = folder / "collector.log"
         self.file = folder / "received.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
-        self.grpc_port, self.http_port, self._health_port, self.statsd_port = free_ports(4)
+        self.grpc_port, self.http_port, self._health_port, self.statsd_port, self._metrics_port = free_ports(5)
 
     def endpoint(self, protocol: str) -> str:
         """The base URL for OTEL_EXPORTER_OTLP_ENDPOINT."""
         return f"http://127.0.0.1:{self.grpc_port if protocol == 'grpc' else self.http_port}"
 
-    def start(self) -> None:
-        """Start, and return when all pipelines run."""
-        env = {
+    def environment(self) -> dict[str, str]:
+        """What the configuration reads, and the test's own environment."""
+        return {
             **os.environ,
             "OTELBRIDGE_COLLECTOR_HOST": "127.0.0.1",
             "OTELBRIDGE_COLLECTOR_GRPC_PORT": str(self.grpc_port),
             "OTELBRIDGE_COLLECTOR_HTTP_PORT": str(self.http_port),
             "OTELBRIDGE_COLLECTOR_HEALTH_PORT": str(self._health_port),
+            "OTELBRIDGE_COLLECTOR_STATSD_PORT": str(self.statsd_port),
+            "OTELBRIDGE_COLLECTOR_METRICS_PORT": str(self._metrics_port),
+            "OTELBRIDGE_STATSD_INTERVAL": "200ms",
             "OTELBRIDGE_TEST_FILE": str(self.file),
-            "OTELBRIDGE_TEST_STATSD_PORT": str(self.statsd_port),
+            **self._settings,
         }
-        arguments = [str(self._binary), *(f"--config={path}" for path in self._configs)]
+
+    def arguments(self, *verb: str) -> list[str]:
+        """The command line, with a verb such as `validate` or without."""
+        return [str(self._binary), *verb, *(f"--config={path}" for path in self._configs)]
+
+    def start(self) -> None:
+        """Start, and return when all pipelines run."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(self._healthy, READY_TIMEOUT_S, lambda: f"the collector is not ready; it said:\n{self._said()}")
+            self._process = subprocess.Popen(
+                self.arguments(), env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(self._healthy, READY_TIMEOUT_S, lambda: f"the collector is not ready; it said:\n{self._tail()}")
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def stop(self) -> None:
         """Stop as a service manager would: what was received is written first."""
@@ -99,19 +125,19 @@ class Collector:
                 resource=values(group["resource"].get("attributes", [])),
                 scope=scope.get("scope", {}),
             )
-            for group in self._groups("resourceLogs")
+            for group in self.groups("resourceLogs")
             for scope in group["scopeLogs"]
             for record in scope["logRecords"]
         ]
 
     def spans(self) -> list[dict[str, Any]]:
         """All spans received so far, as in OTLP's JSON."""
-        groups = self._groups("resourceSpans")
+        groups = self.groups("resourceSpans")
         return [span for group in groups for scope in group["scopeSpans"] for span in scope["spans"]]
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
         """All exports of the metric *name* received so far, as in OTLP's JSON."""
-        groups = self._groups("resourceMetrics")
+        groups = self.groups("resourceMetrics")
         found = [metric for group in groups for scope in group["scopeMetrics"] for metric in scope["metrics"]]
         return [metric for metric in found if metric["name"] == name]
 
@@ -120,10 +146,11 @@ class Collector:
         wait_until(
             lambda: predicate(self),
             timeout_s,
-            lambda: f"the collector received {len(self.records())} records, {len(self.spans())} spans:\n{self._said()}",
+            lambda: f"the collector received {len(self.records())} records, {len(self.spans())} spans:\n{self._tail()}",
         )
 
-    def _groups(self, signal: str) -> Iterator[dict[str, Any]]:
+    def groups(self, signal: str) -> Iterator[dict[str, Any]]:
+        """What was received so far of a signal such as `resourceLogs`, by resource, as in OTLP's JSON."""
         if not self.file.exists():
             return
         for line in self.file.read_bytes().split(b"\n")[:-1]:  # after the last newline: a line that is being written
@@ -131,7 +158,7 @@ class Collector:
 
     def _healthy(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            msg = f"the collector ended at once; it said:\n{self._said()}"
+            msg = f"the collector ended at once; it said:\n{self._tail()}"
             raise AssertionError(msg)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._health_port}/", timeout=1) as answer:
@@ -139,8 +166,17 @@ class Collector:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
-    def _said(self) -> str:
-        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
+    def said(self) -> str:
+        """All it has printed."""
+        return self._log.read_text("utf-8", "replace")
+
+    def own_metrics(self) -> str:
+        """The page of its own numbers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def _tail(self) -> str:
+        return "\n".join(self.said().splitlines()[-20:])
 
 
 class StatsdExporter:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+import socket
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from otelbridge.metrics.instruments import (
+    REQUEST_BODY_SIZE,
+    REQUEST_DURATION,
+    RESPONSE_BODY_SIZE,
+    SESSION_DURATION,
+    Instrument,
+)
 from tests.collector.apps.both_ways import REQUESTS
-from tests.collector.real import LAYERS, Collector, Program, StatsdExporter, values, wait_until
+from tests.collector.real import Collector, Program, StatsdExporter, values, wait_until
 from tools.collector import statsd_exporter
 
 pytestmark = pytest.mark.required
 
-DELTA = 1
+CUMULATIVE = 2
 # What the two dialects cannot have in a value.
 NOT_IN_DOGSTATSD, NOT_IN_INFLUX = "[|,#@;=]", r"[|,#@;=:\[\]]"
 
@@ -37,17 +46,6 @@ def served(not_in_routes: str) -> Read:
     counts = {key: float(count) for key, (_, _, _, count) in zip(keys, REQUESTS, strict=True)}
     sums = {key: float(count * size) for key, (_, _, size, count) in zip(keys, REQUESTS, strict=True)}
     return Read(requests=counts, durations=counts, sizes=counts, size_sums=sums)
-
-
-@pytest.fixture
-def collector(collector_binary: Path, tmp_path: Path) -> Iterator[Collector]:
-    """A collector that listens for StatsD, too."""
-    running = Collector(collector_binary, tmp_path, LAYERS / "statsd.yaml")
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
@@ -86,15 +84,15 @@ def read_collector(collector: Collector, prefix: str) -> Read:
 
 
 def added(collector: Collector, name: str, field: str) -> Totals:
-    """A metric's totals: cumulative points replace each other, deltas add up."""
+    """A metric's totals, as they were told last."""
     totals: Totals = {}
     for metric in collector.metrics(name):
-        (data,) = (content for kind, content in metric.items() if kind in ("sum", "histogram", "exponentialHistogram"))
+        ((_, data),) = ((kind, content) for kind, content in metric.items() if kind in ("sum", "histogram"))
+        assert data["aggregationTemporality"] == CUMULATIVE
         for point in data["dataPoints"]:
             attributes = values(point["attributes"])
             key = str(attributes["http.route"]), int(str(attributes["http.response.status_code"]))
-            before = totals.get(key, 0.0) if data["aggregationTemporality"] == DELTA else 0.0
-            totals[key] = before + float(point.get(field, 0))
+            totals[key] = float(point.get(field, 0))
     return totals
 
 
@@ -127,6 +125,63 @@ def test_collectors_receiver_counts_what_otlp_counts(collector: Collector) -> No
     collector.stop()  # whatever it still holds is written now: a duplicate would show
     assert read_collector(collector, "statsd.") == expected
     assert read_collector(collector, "") == served("(?!)")
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (REQUEST_DURATION, "ms"),
+        (SESSION_DURATION, "ms"),
+        (REQUEST_BODY_SIZE, "h"),
+        (RESPONSE_BODY_SIZE, "ms"),  # where a dialect has no `|h`
+    ],
+)
+def test_lines_come_into_the_tables_buckets(collector: Collector, row: Instrument, kind: str) -> None:
+    """Values below and above each bound of the metrics' table are in its buckets; times are milliseconds."""
+    assert row.buckets is not None
+    bounds = [bound * (1000 if row.unit == "s" else 1) for bound in row.buckets]
+    sent = [bound * factor for bound in bounds for factor in (0.9, 1.1)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in sent:
+            sender.sendto(f"shop.{row.name}:{number}|{kind}".encode(), ("127.0.0.1", collector.statsd_port))
+
+    collector.wait_for(lambda c: bool(c.metrics(f"shop.{row.name}")) and last_count(c, row) == len(sent))
+    (point,) = collector.metrics(f"shop.{row.name}")[-1]["histogram"]["dataPoints"]
+    expected = Counter(bisect_left(bounds, number) for number in sent)
+    assert point["explicitBounds"] == bounds
+    assert [int(count) for count in point["bucketCounts"]] == [expected[index] for index in range(len(bounds) + 1)]
+
+
+def last_count(collector: Collector, row: Instrument) -> int:
+    """How many values the histogram had when it was told last."""
+    (point,) = collector.metrics(f"shop.{row.name}")[-1]["histogram"]["dataPoints"]
+    return int(point["count"])
+
+
+def send_orders(collector: Collector) -> None:
+    """Count two orders each from three sockets."""
+    for _ in range(3):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"orders:2|c", ("127.0.0.1", collector.statsd_port))
+
+
+def orders(collector: Collector) -> list[str]:
+    """The running total of each series of orders."""
+    told = collector.metrics("orders")
+    return [point["asInt"] for point in told[-1]["sum"]["dataPoints"]] if told else []
+
+
+def test_senders_share_a_series_with_a_service(collector: Collector) -> None:
+    """Lines of several sockets are one running total, which rises only and bears a service's name and instance."""
+    send_orders(collector)
+    collector.wait_for(lambda c: orders(c) == ["6"])
+    send_orders(collector)
+    collector.wait_for(lambda c: orders(c) == ["12"])
+
+    last = collector.metrics("orders")[-1]["sum"]
+    (resource,) = {tuple(values(group["resource"]["attributes"])) for group in collector.groups("resourceMetrics")}
+    assert (last["isMonotonic"], last["aggregationTemporality"]) == (True, CUMULATIVE)
+    assert resource == ("service.name", "service.instance.id")
 
 
 @pytest.mark.parametrize(
