@@ -2,8 +2,8 @@
 
     hypercorn examples/shop.py:app
 
-A bare ASGI app; one line at the end instruments it. Every third payment is slow and every fourth fails, so that
-there is something to see.
+A bare ASGI app; one line at the end instruments it. So that there is something to see, every third payment is slow,
+every fourth is declined, every seventh is lost, and whoever follows the price of what nobody sells is cut off.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PRODUCTS = {"tea": 4.5, "coffee": 7.9, "honey": 6.2, "salt": 1.1}
 LINES_PER_CART_MAX = 20
 CARTS_MAX = 1_000
-SLOW_EVERY, DECLINED_EVERY = 3, 4  # payments
+PRICES_MAX = 5  # per session
+SLOW_EVERY, DECLINED_EVERY, LOST_EVERY = 3, 4, 7  # payments
 
 carts: dict[str, list[str]] = {}
 payments = itertools.count(1)
@@ -72,7 +73,7 @@ async def check_out(user: str) -> tuple[int, object]:
             await pay(total)
         except PaymentError:
             logger.exception("Order of {total} euros was not paid", total=total)
-            raise
+            return 502, {"error": "the payment was declined"}
         logger.success("Order of {total} euros paid", total=total, lines=len(cart))
     return 200, {"paid": total}
 
@@ -87,6 +88,25 @@ async def pay(total: float) -> None:
             logger.warning("The payment service is slow")
         if number % DECLINED_EVERY == 0:
             raise PaymentError("card declined")
+        if number % LOST_EVERY == 0:
+            raise ConnectionError("the payment service hung up")  # nobody catches it: the server answers, with 500
+
+
+async def tell_prices(receive: Receive, send: Send) -> None:
+    """A WebSocket: the customer names products, and gets a price for each, until one of the two closes."""
+    await receive()  # the wish to connect
+    await send({"type": "websocket.accept"})
+    for _ in range(PRICES_MAX):
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        product = message.get("text")
+        if product not in PRODUCTS:
+            raise LookupError("nobody sells what is followed")  # the server closes, with 1011
+        price = PRODUCTS[product] * random.uniform(0.9, 1.1)
+        await send({"type": "websocket.send", "text": json.dumps({"name": product, "price": f"{price:.2f}"})})
+    logger.info("{count} prices are enough for one session", count=PRICES_MAX)
+    await send({"type": "websocket.close", "code": 1000})
 
 
 ROUTES: list[tuple[str, str, Callable[..., Awaitable[tuple[int, object]]]]] = [
@@ -106,14 +126,20 @@ async def shop(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
         return
+    if scope["type"] == "websocket" and scope["path"] == "/prices":
+        scope["route"] = "/prices"
+        await tell_prices(receive, send)
+        return
     if scope["type"] != "http":
-        raise RuntimeError(f"the shop speaks http, got {scope['type']}")
+        raise RuntimeError(f"the shop speaks http, and WebSocket at /prices, got {scope['type']} {scope.get('path')}")
     status: int = 404
     answer: object = {"error": "no such page"}
     for method, path, matcher, act in MATCHERS:
         match = matcher.fullmatch(scope["path"])
         if match and method == scope["method"]:
             scope["route"] = path  # what metrics are grouped by; frameworks set this themselves
+            if method == "POST":
+                await receive()  # the customer's wishes: read, and forgotten
             await asyncio.sleep(random.uniform(0.001, 0.008))  # the database, let us say
             status, answer = await act(**match.groupdict())
             break

@@ -1,6 +1,6 @@
 """`otelbridge demo`: a small shop on Hypercorn, customers that use it, and what it says over OTLP, live.
 
-This process owns the terminal: it receives, stores and draws (`viewer`), and plays the customers. The shop is a child
+This process owns the terminal: it receives, stores and draws (`viewer`), and plays the `customers`. The shop is a child
 process, so that everything shown here really came over a socket.
 """
 
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import importlib.util
 import os
-import random
 import re
 import signal
 import subprocess
@@ -36,10 +34,6 @@ SECONDS_WITHOUT_TERMINAL = 15.0
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 FRAME_S = 0.2
-CUSTOMER_COUNT = 2
-CUSTOMERS = ("ada", "grace", "edsger", "barbara", "alan")
-PRODUCTS = ("tea", "coffee", "honey", "salt")
-UNKNOWN_PRODUCT = "gold"
 NEXT = (
     "Next: the five lines of README.md in an app of yours (the shop is examples/shop.py).",
     "They send to OTEL_EXPORTER_OTLP_ENDPOINT, by default to http://localhost:4318.",
@@ -64,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 also means, without a terminal, that the three signals came under one trace id."""
     if importlib.util.find_spec("hypercorn") is None:
         raise CliError("the demo's shop runs on Hypercorn, which is not installed: pip install 'otelbridge[cli]'")
+    from otelbridge.cli.customers import Customers, Place
     from otelbridge.viewer import render
     from otelbridge.viewer.receive import Receiver
     from otelbridge.viewer.screen import open_screen
@@ -79,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             with Receiver(store) as receiver, Shop(receiver.endpoint) as shop:
                 started_s = time.monotonic()
                 with open_screen(store, sys.stdout) as screen:
-                    with contextlib.suppress(KeyboardInterrupt), customers(shop.port):
+                    with contextlib.suppress(KeyboardInterrupt), Customers(Place("127.0.0.1", shop.port), seed=0):
                         screen.say(*_introduction(shop.port, receiver.port))
                         _watch(shop, screen, limit_s)
                     screen.update("stopping the shop")
@@ -220,49 +215,6 @@ def shop_environment(environ: Mapping[str, str], endpoint: str) -> dict[str, str
         "no_proxy": no_proxy,
         "PYTHONUNBUFFERED": "1",
     }
-
-
-@contextlib.contextmanager
-def customers(port: int) -> Iterator[None]:
-    """A few customers use the shop while the block runs: some requests per second in all."""
-    closing = threading.Event()
-    threads = [
-        threading.Thread(target=_shop_around, args=(port, closing, random.Random(seed)), daemon=True)
-        for seed in range(CUSTOMER_COUNT)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        closing.set()
-        for thread in threads:
-            thread.join(timeout=STOP_TIMEOUT_S)
-
-
-def visit(choice: random.Random) -> Iterator[tuple[str, str]]:
-    """One customer's visit, as (method, path): looks, fills a cart, and mostly pays."""
-    user = choice.choice(CUSTOMERS)
-    yield "GET", "/products"
-    for _ in range(choice.randint(1, 3)):
-        product = choice.choice(PRODUCTS)
-        yield "GET", f"/products/{UNKNOWN_PRODUCT if choice.random() < 0.1 else product}"
-        yield "POST", f"/carts/{user}/{product}"
-    yield "POST", f"/checkout/{user}"
-
-
-def _shop_around(port: int, closing: threading.Event, choice: random.Random) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
-    while not closing.is_set():
-        for method, path in visit(choice):
-            try:
-                connection.request(method, path)
-                connection.getresponse().read()
-            except (OSError, http.client.HTTPException):
-                connection.close()  # and the next request opens it again; whether the shop lives is watched elsewhere
-            if closing.wait(choice.uniform(0.15, 0.55)):
-                break
-    connection.close()
 
 
 def _watch(shop: Shop, screen: Screen, limit_s: float | None) -> None:

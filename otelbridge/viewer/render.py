@@ -54,6 +54,7 @@ _HIDDEN_PREFIXES = (
     "url.",
     "user_agent.",
     "client.",
+    "websocket.",
 )
 _LEVEL_STYLES = (
     (21, "bold reverse red"),

@@ -175,6 +175,21 @@ class Collector:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
+    def cpu_s(self) -> float:
+        """Seconds of CPU that it has used since it was started."""
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: utime and stime, counted from behind the name.
+        fields = self._proc("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_peak_mib(self) -> float:
+        """The most memory that it has had at a time."""
+        line = next(line for line in self._proc("status").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+    def _proc(self, name: str) -> str:
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/{name}").read_text()
+
     def _tail(self) -> str:
         return "\n".join(self.said().splitlines()[-20:])
 
