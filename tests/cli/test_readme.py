@@ -90,7 +90,7 @@ def test_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^ +make (\w+)", README, re.MULTILINE))
 
-    assert targets == {"demo", "test", "collector", "check", "bench"}
+    assert targets == {"demo", "test", "backends", "full", "check", "bench"}
     for target in targets:
         assert f"\n{target}:\n\t@$(PYTHON) -m tools {target}" in makefile
         assert f"python3 -m tools {target} " in README
