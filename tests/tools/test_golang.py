@@ -88,7 +88,7 @@ def test_broken_program_costs_none_of_the_others(
     programs = {program.name: program for program in (broken, absent, hello)}
     monkeypatch.setattr(backends, "PROGRAMS", programs)
     monkeypatch.setattr(backends, "BUILDS", {name: program.build for name, program in programs.items()})
-    monkeypatch.setattr(backends, "MINUTES", dict.fromkeys(programs, 1))
+    monkeypatch.setattr(backends, "COSTS", dict.fromkeys(programs, (1, 1)))
 
     with pytest.raises(ToolError, match="2 of 3 programs could not be built: broken, absent"):
         backends.build(tuple(programs))
@@ -152,9 +152,9 @@ def test_collector_is_named_by_its_parts(tmp_path: Path, monkeypatch: pytest.Mon
     assert paths[0] != paths[2]
 
 
-def test_every_name_has_its_place_and_price() -> None:
+def test_every_name_has_its_place_and_cost() -> None:
     """
-    Each program that can be built has a path of its own and an expected time.
+    Each program that can be built has a path of its own and an expected cost.
     """
     assert len({backends.binary(name) for name in backends.NAMES}) == len(backends.NAMES)
-    assert set(backends.MINUTES) == set(backends.NAMES)
+    assert set(backends.COSTS) == set(backends.NAMES)
