@@ -54,7 +54,13 @@ service:
   pipelines:
     logs: {{receivers: [otlp, otlp/backends]}}
     traces: {{receivers: [otlp, otlp/backends]}}
-    metrics: {{receivers: [otlp, otlp/backends]}}
+    metrics: {{receivers: [otlp, otlp/backends, forward/statsd]}}
+"""
+
+
+# For services that redact themselves.
+UNREDACTED = """\
+service: {pipelines: {logs: {processors: [memory_limiter, transform/size]}}}
 """
 
 
@@ -79,13 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     logs, spans = list(log_requests(random.Random(1))), list(span_requests(random.Random(2)))
     rows = []
-    for tier, kind, bodies in (
-        ("agent", "logs", logs),
-        ("agent", "traces", spans),
-        ("gateway", "logs", logs),
-        ("gateway", "traces", spans),
+    for tier, kind, bodies, layer in (
+        ("agent", "logs", logs, ""),
+        ("agent, no redaction", "logs", logs, UNREDACTED),
+        ("agent", "traces", spans, ""),
+        ("gateway", "logs", logs, ""),
+        ("gateway", "traces", spans, ""),
     ):
-        rows.append(measure(tier, kind, bodies))
+        rows.append(measure(tier, kind, bodies, layer))
         print(rows[-1], file=sys.stderr)
     text = table(rows)
     print(text)
@@ -96,12 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(tier: str, kind: str, bodies: Sequence[bytes]) -> Row:
+def measure(tier: str, kind: str, bodies: Sequence[bytes], layer: str) -> Row:
     """Load a tier with `logs` or `traces` for a while, and wait until it has passed everything on."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sink = stack.enter_context(running(_sink(folder / "sink")))
-        tested = stack.enter_context(running(_tier(tier, folder / tier, sink)))
+        tested = stack.enter_context(running(_tier(tier.partition(",")[0], folder / "tier", sink, layer)))
         with load(tested.http_port, f"/v1/{kind}", bodies):
             time.sleep(WARM_UP_S)
             began, cpu_s, items = time.monotonic(), tested.cpu_s(), accepted(tested, kind)
@@ -135,15 +142,16 @@ def _sink(folder: Path) -> Sink:
     return sink
 
 
-def _tier(tier: str, folder: Path, sink: Sink) -> Collector:
+def _tier(tier: str, folder: Path, sink: Sink, layer: str) -> Collector:
     folder.mkdir()
+    (folder / "layer.yaml").write_text(layer, "utf-8")
     grpc, http_port = sink.backends
     (peers,) = free_ports(1)
     names = {"agent": ("base", "agent"), "gateway": ("base", "backends", "gateway")}[tier]
     return Collector(
         binary(),
         folder,
-        configs=tuple(SHIPPED / f"{name}.yaml" for name in names),
+        configs=(*(SHIPPED / f"{name}.yaml" for name in names), folder / "layer.yaml"),
         OTELBRIDGE_QUEUE_FOLDER=str(folder / "queue"),
         OTELBRIDGE_GATEWAY_ENDPOINT=f"127.0.0.1:{sink.grpc_port}",
         OTELBRIDGE_GATEWAY_INSECURE="true",
