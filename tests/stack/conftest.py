@@ -22,8 +22,8 @@ CLASSIC, STATSD, NATIVE, TROUBLED = "shop", "shop-statsd", "shop-native", "shop-
 
 # The shop that each board is to find: the variants of the Service board are about series of other names.
 JOBS = {"service": CLASSIC, "service-native": NATIVE, "service-statsd": STATSD, "logs": CLASSIC}
-# An access record in Loki, which keeps no event's name: what only a request's or a session's has.
-ACCESS = '(http_server_request_duration!="" or websocket_duration!="")'
+# An access record in Loki.
+ACCESS = 'event_name=~"http.server.access|websocket.session"'
 # How many requests and sessions have ended, as each way of metrics says it.
 REQUESTS_AND_SESSIONS = {
     CLASSIC: "sum(otelbridge_http_requests_total{JOB}) + sum(otelbridge_websocket_session_duration_seconds_count{JOB})",
