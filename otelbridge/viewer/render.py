@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from otelbridge.viewer.store import (
     ACCESS_EVENT,
     DURATION_METRIC,
+    SESSION_EVENT,
     Attributes,
     Counts,
     Exemplar,
@@ -84,7 +85,8 @@ def inert(text: str) -> str:
 def log_line(line: LogLine, *, id_width: int = SHORT_ID_WIDTH, zone: tzinfo | None = None) -> Line:
     """A received log record as one line: time, level, the first *id_width* characters of its trace id, what it says.
 
-    An access record is shown as method, path, status and duration; any other by its body, exception and attributes.
+    An access record is shown as method, path, status and duration, a WebSocket session as path, who closed it and
+    duration; any other by its body, exception and attributes.
     The time is in *zone*, by default the local one.
     """
     pieces: Line = [
@@ -94,6 +96,8 @@ def log_line(line: LogLine, *, id_width: int = SHORT_ID_WIDTH, zone: tzinfo | No
     ]
     if line.event_name == ACCESS_EVENT:
         return pieces + _access_pieces(line.attributes)
+    if line.event_name == SESSION_EVENT:
+        return pieces + _session_pieces(line.attributes)
     pieces.append((_cut(inert(line.body), TEXT_WIDTH_MAX), ""))
     kind, message = line.attributes.get("exception.type"), line.attributes.get("exception.message")
     if kind is not None:
@@ -245,17 +249,31 @@ def live_table(states: Sequence[RouteState], counts: Counts, note: str, *, width
 
 def _access_pieces(attributes: Attributes) -> Line:
     status = attributes.get("http.response.status_code")
-    took_s = attributes.get(DURATION_METRIC)
     failure = attributes.get("error.type")
     pieces: Line = [
         (f"{_plain(attributes.get('http.request.method'))} ", "bold"),
         (_plain(attributes.get("url.path")), ""),
         (f"  {_plain(status)}", _status_style(status)),
-        (f"  {duration(float(took_s)) if isinstance(took_s, int | float) else NO_VALUE}", ""),
+        (f"  {_took(attributes.get(DURATION_METRIC))}", ""),
     ]
     if failure is not None and failure != str(status):
         pieces.append((f"  {_plain(failure)}", "red"))
     return pieces
+
+
+def _session_pieces(attributes: Attributes) -> Line:
+    failed = attributes.get("error.type") is not None
+    closed_by, code = attributes.get("websocket.closed_by"), attributes.get("websocket.close_code")
+    return [
+        ("WebSocket ", "bold"),
+        (_plain(attributes.get("url.path")), ""),
+        (f"  closed by {_plain(closed_by)} ({_plain(code)})", "red" if failed else ""),
+        (f"  {_took(attributes.get('websocket.duration'))}", ""),
+    ]
+
+
+def _took(seconds: object) -> str:
+    return duration(float(seconds)) if isinstance(seconds, int | float) else NO_VALUE
 
 
 def _attribute_pieces(attributes: Attributes) -> Line:

@@ -26,6 +26,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 ACCESS_EVENT = "http.server.access"
+SESSION_EVENT = "websocket.session"
 DURATION_METRIC = "http.server.request.duration"
 RATE_WINDOW_S = 10.0
 

@@ -67,6 +67,14 @@ def test_access_record_is_shown_as_a_request() -> None:
     assert line_of(filled(access_record())).endswith("0af76519  GET /products/tea  200  10.0 ms")
 
 
+def test_websocket_session_is_shown_as_one() -> None:
+    """A session's record reads: path, who closed it and how, duration; a code that nobody gave is a dash."""
+    closed = {"websocket.closed_by": "client", "websocket.duration": 0.634}
+    session = log_record("line", event_name="websocket.session", attributes={"url.path": "/prices", **closed})
+
+    assert line_of(filled(session)).endswith("WebSocket /prices  closed by client (–)  634 ms")
+
+
 def test_request_without_answer_shows_a_dash() -> None:
     """A request that got no answer has a dash for its status."""
     assert line_of(filled(access_record(status=None))).endswith("GET /products/tea  –  10.0 ms")
