@@ -34,13 +34,14 @@ PROGRAMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 # Options that not every tier has a use for.
 ONLY_FOR = {
-    "brokers": ("kafka",),
+    "backends": ("kafka",),
     "peers": ("gateway",),
     "prometheus": ("gateway", "kafka"),
     "loki": ("gateway", "kafka"),
     "tls": ("agent",),
 }
 OTLP_PORT = 4317
+KAFKA_PORT = 9092
 
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"({_HOST}):(\d{{1,5}})")
@@ -59,6 +60,24 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def or_port(self, port: int) -> Address:
+        """The same, with this port if it has none."""
+        return self if self.port else Address(self.host, port)
+
+
+class Endpoint(NamedTuple):
+    """Where a tier sends: one place or several (`port` 0: the usual one), under `http` or `https` if that was said."""
+
+    scheme: str
+    addresses: list[Address]
+
+    def single(self, tier: str) -> Address:
+        """The place, where there may be only one; a CliError otherwise."""
+        if len(self.addresses) > 1:
+            joined = _joined(self.addresses)
+            raise CliError(f"expected one --endpoint for --tier {tier}, got {joined}: name what balances them")
+        return self.addresses[0].or_port(OTLP_PORT)
+
 
 class Peers(NamedTuple):
     """All gateways, or (`by_name`) one name that stands for all of them."""
@@ -76,10 +95,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=_endpoint,
         metavar="HOST[:PORT]",
-        help=f"where it sends, OTLP over gRPC ({OTLP_PORT}); agent: to a gateway, or what balances several; gateway, "
-        "kafka: to the backends, with PORT for traces",
+        help=f"where it sends; agent: to a gateway, or what balances several ({OTLP_PORT}); gateway: to the backends' "
+        f"host, with the PORT for traces ({OTLP_PORT}); kafka: to the brokers, HOST[:PORT],... ({KAFKA_PORT})",
     )
-    add("--brokers", type=_addresses, metavar="HOST:PORT,...", help="kafka: its brokers")
+    add(
+        "--backends",
+        type=_endpoint,
+        metavar="HOST[:PORT]",
+        help="kafka: where its gateways send, as a gateway's endpoint",
+    )
     add(
         "--peers",
         type=_peers,
@@ -87,8 +111,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"gateway: port 4319 of all gateways, this one among them; or {_BY_NAME}NAME:PORT for a name that stands "
         "for all; a single gateway needs none",
     )
-    add("--prometheus", type=_url, metavar="URL", help="gateway, kafka: http://ENDPOINT'S HOST:9090")
-    add("--loki", type=_url, metavar="URL", help="gateway, kafka: http://ENDPOINT'S HOST:3100")
+    add("--prometheus", type=_url, metavar="URL", help="gateway, kafka: http://BACKENDS:9090")
+    add("--loki", type=_url, metavar="URL", help="gateway, kafka: http://BACKENDS:3100")
     add("--listen", type=_host, default=LOOPBACK, metavar="HOST", help="listen there (%(default)s); all: 0.0.0.0")
     add("--queue-folder", type=_path, metavar="FOLDER", help="where queues lie, on a disk of the host")
     add(
@@ -116,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     commands = {name: command(program, output, stack) for name, stack in programs.items()}
     tell(arguments, different, otelcol, commands)
     if not arguments.json:
-        for warning in warnings(arguments):
+        for warning in warnings(arguments.tier, defaults):
             print(f"\n{warning}")
     return 0
 
@@ -132,39 +156,52 @@ def settings(arguments: argparse.Namespace) -> dict[str, str]:
         found["OTELBRIDGE_QUEUE_FOLDER"] = arguments.queue_folder
     if tier == "agent":
         return found | agent_settings(arguments.endpoint, arguments.tls)
-    found |= backend_settings(arguments.endpoint, arguments.prometheus, arguments.loki)
     if tier == "gateway":
+        found |= backend_settings(arguments.endpoint, arguments.prometheus, arguments.loki)
         return found | peer_settings(arguments.peers)
-    return found | kafka_settings(arguments.brokers)
+    found |= backend_settings(arguments.backends, arguments.prometheus, arguments.loki)
+    return found | kafka_settings(arguments.endpoint)
 
 
-def warnings(arguments: argparse.Namespace) -> Iterator[str]:
+def warnings(tier: str, defaults: Mapping[str, str]) -> Iterator[str]:
     """What a reader should know of who can listen in, or cannot get through."""
-    if arguments.listen != LOOPBACK:
-        yield f"It listens on {arguments.listen} without TLS: that is switched on by the lines that begin with #tls."
-    elif arguments.tier == "gateway":
+    listen, endpoint = defaults["OTELBRIDGE_COLLECTOR_HOST"], defaults.get("OTELBRIDGE_GATEWAY_ENDPOINT", "")
+    if listen != LOOPBACK:
+        yield f"It listens on {listen} without TLS: that is switched on by the lines that begin with #tls."
+    elif tier == "gateway":
         yield f"It listens on {LOOPBACK} only: agents on other machines need --listen, and you then need TLS."
-    if arguments.tier == "agent" and arguments.tls is None and arguments.endpoint.host not in (LOOPBACK, "localhost"):
-        yield f"It sends to {arguments.endpoint} without TLS, for all on the way to read: --tls changes that."
+    is_open = defaults.get("OTELBRIDGE_GATEWAY_INSECURE") != "false"
+    if endpoint and is_open and not endpoint.startswith((f"{LOOPBACK}:", "localhost:")):
+        yield f"It sends to {endpoint} without TLS, for all on the way to read: --tls changes that."
 
 
-def agent_settings(endpoint: Address, tls: str | Literal[True] | None) -> dict[str, str]:
+def agent_settings(endpoint: Endpoint, tls: str | Literal[True] | None) -> dict[str, str]:
     """Where an agent sends, and whether under TLS."""
-    found = {"OTELBRIDGE_GATEWAY_ENDPOINT": str(endpoint)}
-    if tls is not None:
+    if endpoint.scheme == "http" and tls is not None:
+        raise CliError("expected --endpoint with https:// or no scheme beside --tls, got http://")
+    found = {"OTELBRIDGE_GATEWAY_ENDPOINT": str(endpoint.single("agent"))}
+    if endpoint.scheme == "https" or tls is not None:
         found["OTELBRIDGE_GATEWAY_INSECURE"] = "false"
     if isinstance(tls, str):
         found["OTELBRIDGE_GATEWAY_CA_FILE"] = tls
     return found
 
 
-def backend_settings(endpoint: Address, prometheus: str | None, loki: str | None) -> dict[str, str]:
-    """Where a gateway sends: to one host, unless it is said for a backend."""
-    return {
-        "OTELBRIDGE_PROMETHEUS_URL": prometheus or f"http://{endpoint.host}:9090",
-        "OTELBRIDGE_LOKI_URL": loki or f"http://{endpoint.host}:3100",
-        "OTELBRIDGE_TRACES_ENDPOINT": str(endpoint),
-    }
+def backend_settings(endpoint: Endpoint | None, prometheus: str | None, loki: str | None) -> dict[str, str]:
+    """Where a gateway sends: to one host, unless it is said for a backend; without one to the names of compose."""
+    found = {}
+    if endpoint is not None:
+        if endpoint.scheme == "https":
+            raise CliError("expected HOST[:PORT] for the backends, got https://: TLS is switched on in backends.yaml")
+        traces = endpoint.single("gateway")
+        prometheus = prometheus or f"http://{traces.host}:9090"
+        loki = loki or f"http://{traces.host}:3100"
+        found["OTELBRIDGE_TRACES_ENDPOINT"] = str(traces)
+    if prometheus:
+        found["OTELBRIDGE_PROMETHEUS_URL"] = prometheus
+    if loki:
+        found["OTELBRIDGE_LOKI_URL"] = loki
+    return found
 
 
 def peer_settings(peers: Peers | None) -> dict[str, str]:
@@ -182,12 +219,12 @@ def peer_settings(peers: Peers | None) -> dict[str, str]:
     }
 
 
-def kafka_settings(brokers: list[Address] | None) -> dict[str, str]:
+def kafka_settings(endpoint: Endpoint) -> dict[str, str]:
     """Agents that send to the brokers, gateways that read from them."""
-    if brokers is None:
-        raise CliError("expected --brokers HOST:PORT,... for --tier kafka, got none")
+    if endpoint.scheme:
+        raise CliError(f"expected HOST[:PORT],... for --tier kafka, got {endpoint.scheme}://: brokers have no scheme")
     return {
-        "OTELBRIDGE_KAFKA_BROKERS": _joined(brokers),
+        "OTELBRIDGE_KAFKA_BROKERS": _joined([broker.or_port(KAFKA_PORT) for broker in endpoint.addresses]),
         "OTELBRIDGE_AGENT_EXPORTER": "kafka",
         "OTELBRIDGE_GATEWAY_RECEIVER": "kafka",
     }
@@ -321,8 +358,15 @@ def _address(text: str) -> Address:
     return Address(match[1], int(match[2]))
 
 
-def _endpoint(text: str) -> Address:
-    return _address(text if ":" in text else f"{text}:{OTLP_PORT}")
+def _endpoint(text: str) -> Endpoint:
+    """One place or several; also as a URL, as OTEL_EXPORTER_OTLP_ENDPOINT has it."""
+    scheme, parted, rest = text.partition("://")
+    if not parted:
+        scheme, rest = "", text
+    elif scheme not in ("http", "https"):
+        raise argparse.ArgumentTypeError(f"expected HOST[:PORT], after http:// or https:// if anything, got {text!r}")
+    places = rest.removesuffix("/").split(",") if parted else rest.split(",")
+    return Endpoint(scheme, [_address(place) if ":" in place else Address(_host(place), 0) for place in places])
 
 
 def _addresses(text: str) -> list[Address]:

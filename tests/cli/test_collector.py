@@ -19,8 +19,8 @@ from tools.places import ROOT
 AGENT = ["collector", "--tier", "agent", "--endpoint", "gateway.example:4317"]
 GATEWAY = ["collector", "--tier", "gateway", "--endpoint", "store.example"]
 KAFKA = [
-    *("collector", "--tier", "kafka", "--endpoint", "store.example:4320"),
-    *("--brokers", "k1.example:9092,k2.example:9092"),
+    *("collector", "--tier", "kafka", "--backends", "store.example:4320"),
+    *("--endpoint", "k1.example:9092,k2.example:9092"),
 ]
 
 
@@ -77,6 +77,18 @@ def without_defaults(text: str) -> str:
         ([*AGENT], {"OTELBRIDGE_GATEWAY_ENDPOINT": "gateway.example:4317", "OTELBRIDGE_GATEWAY_INSECURE": "true"}),
         ([*AGENT, "--tls"], {"OTELBRIDGE_GATEWAY_INSECURE": "false", "OTELBRIDGE_GATEWAY_CA_FILE": ""}),
         ([*AGENT, "--tls", "/etc/ca.crt"], {"OTELBRIDGE_GATEWAY_CA_FILE": "/etc/ca.crt"}),
+        (
+            ["collector", "--tier", "agent", "--endpoint", "https://gateway.example/"],
+            {"OTELBRIDGE_GATEWAY_ENDPOINT": "gateway.example:4317", "OTELBRIDGE_GATEWAY_INSECURE": "false"},
+        ),
+        ([*AGENT[:-1], "http://gateway.example:4318"], {"OTELBRIDGE_GATEWAY_ENDPOINT": "gateway.example:4318"}),
+        (
+            ["collector", "--tier", "kafka", "--endpoint", "k1.example,k2.example:9093"],
+            {
+                "OTELBRIDGE_KAFKA_BROKERS": "k1.example:9092,k2.example:9093",
+                "OTELBRIDGE_TRACES_ENDPOINT": "jaeger:4317",
+            },
+        ),
         ([*AGENT, "--queue-folder", "/data/my queue"], {"OTELBRIDGE_QUEUE_FOLDER": "/data/my queue"}),
         ([*AGENT, "--listen", "10.0.0.7"], {"OTELBRIDGE_COLLECTOR_HOST": "10.0.0.7"}),
         ([*AGENT], {"OTELBRIDGE_COLLECTOR_HOST": "127.0.0.1"}),
@@ -181,12 +193,12 @@ WRONG_USAGE = [
     ["--tier", "agent", "--endpoint", ""],
     ["--tier", "agent", "--endpoint", "gateway:0"],
     ["--tier", "agent", "--endpoint", "gateway:70000"],
-    ["--tier", "agent", "--endpoint", "a:1,b:1"],
-    ["--tier", "agent", "--endpoint", "http://gateway:4317"],
+    ["--tier", "agent", "--endpoint", "ftp://gateway:4317"],
+    ["--tier", "agent", "--endpoint", "http://gateway:4317/v1/logs"],
     ["--tier", "agent", "--endpoint", "a:1}\nexporters: {}"],
     ["--tier", "agent", "--endpoint", '"a":1'],
     ["--tier", "agent", "--endpoint", "${env:HOME}:1"],
-    ["--tier", "kafka", "--endpoint", "a:1", "--brokers", "a:1,"],
+    ["--tier", "kafka", "--endpoint", "a:1,"],
     ["--tier", "gateway", "--endpoint", "a", "--peers", "dns:a:1,b:1"],
     ["--tier", "gateway", "--endpoint", "a", "--loki", "loki:3100"],
     ["--tier", "gateway", "--endpoint", "a", "--loki", "http://loki:3100/}"],
@@ -212,8 +224,12 @@ def test_wrong_usage_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--tier", "kafka", "--endpoint", "a"],
-        ["--tier", "agent", "--endpoint", "a", "--brokers", "k:1"],
+        ["--tier", "kafka", "--endpoint", "http://k:1"],
+        ["--tier", "agent", "--endpoint", "a:1,b:1"],
+        ["--tier", "agent", "--endpoint", "http://a:1", "--tls"],
+        ["--tier", "gateway", "--endpoint", "a:1,b:1"],
+        ["--tier", "gateway", "--endpoint", "https://a:1"],
+        ["--tier", "agent", "--endpoint", "a", "--backends", "k:1"],
         ["--tier", "agent", "--endpoint", "a", "--loki", "http://l:1"],
         ["--tier", "gateway", "--endpoint", "a", "--peers", "a:1,b:2"],
         ["--tier", "gateway", "--endpoint", "a", "--tls"],
