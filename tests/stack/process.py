@@ -7,6 +7,7 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ STOP_TIMEOUT_S = 20.0
 T = TypeVar("T")
 
 
-class Server:
+class Server(ABC):
     """One server; `stop()` and `start()` may alternate: it comes back on the same ports, with the same files."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path, **environ: str) -> None:
@@ -63,9 +64,9 @@ class Server:
             process.kill()
             process.wait()
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether it is ready."""
-        raise NotImplementedError
 
     def said(self) -> str:
         """Its last lines."""
