@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SECONDS :=
 MODE :=
+TESTS :=
 
 .PHONY: help demo test check bench native collector backends full docs clean
 help:
@@ -9,7 +10,7 @@ help:
 demo:
 	@$(PYTHON) -m tools demo $(SECONDS)
 test:
-	@$(PYTHON) -m tools test
+	@$(PYTHON) -m tools test $(TESTS)
 check:
 	@$(PYTHON) -m tools check
 bench:
