@@ -63,7 +63,7 @@ def emit(
         suppressed = untold
     time_ns = now_ns()
     error = _exception_of(options.exception)
-    extra = _extra(family, caller, kwargs if options.capture else {})
+    extra = merged_extra(family, caller, kwargs if options.capture else {})
     if suppressed:
         extra["suppressed_count"] = suppressed
     said = message if isinstance(message, str) else safe_str(message)
@@ -76,7 +76,7 @@ def emit(
     if event.has_record:
         event.record["message"] = text.body
     if is_patched:
-        _patch(event, family.patcher, options.patchers)
+        apply_patchers(event, family.patcher, options.patchers)
         if colored is not None and colored.plain != event.record["message"]:
             colored = None
     how = PLAIN
@@ -130,11 +130,11 @@ def emit_foreign(
     if not family.wants(found.no):
         return
     message = ACTIVE.policy.text(message)
-    merged = _extra(family, caller, extra)
+    merged = merged_extra(family, caller, extra)
     level_seen = RecordLevel(found.name, found.no, found.icon)
     event = Event(family, time_ns, level_seen, message, message, site, merged, _exception_of(exception))
     if family.patcher is not None:
-        _patch(event, family.patcher, ())
+        apply_patchers(event, family.patcher, ())
     _count(family, event)
     if event.level.no >= otlp_level():
         send_event(event, Wording(message, message))
@@ -156,20 +156,20 @@ def emit_event(
     family: Family = caller._dispatcher
     if not family.wants(level.no):
         return
-    extra = {**ACTIVE.policy.values(dict(attributes)), **_extra(family, caller, {})}
+    extra = {**ACTIVE.policy.values(dict(attributes)), **merged_extra(family, caller, {})}
     body = ACTIVE.policy.text(body)
     site = ("otelbridge.access", event_name, 0, "access", event_name)
     seen = RecordLevel(level.name, level.no, level.icon)
     event = Event(family, now_ns(), seen, body, body, site, extra, _exception_of(exception))
     if family.patcher is not None:
-        _patch(event, family.patcher, ())
+        apply_patchers(event, family.patcher, ())
     _count(family, event)
     if event.level.no >= otlp_level():
         send_event(event, Wording(body, body), event_name=event_name, has_site=False)
     family.handlers.deliver(event)
 
 
-def _extra(family: Family, caller: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+def merged_extra(family: Family, caller: Any, own: Mapping[str, Any]) -> dict[str, Any]:
     """{**configured, **contextualized, **bound, **own}."""
     extra = dict(family.default_extra)
     for attributes in (CURRENT.get(), caller._bound):
@@ -179,7 +179,7 @@ def _extra(family: Family, caller: Any, own: Mapping[str, Any]) -> dict[str, Any
     return ACTIVE.policy.values(extra)
 
 
-def _patch(event: Event, first: Patcher | None, others: tuple[Patcher, ...]) -> None:
+def apply_patchers(event: Event, first: Patcher | None, others: tuple[Patcher, ...]) -> None:
     record = event.record
     if first is not None:
         first(record)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from otelbridge.metrics.statsd.sources import StatsdRequestMetrics
 
 EXIT_TIMEOUT_S = 2.0
+# Between the flush at a host's end and the exit of its process lies less than this.
+_END_MAX_S = 5.0
+_LAST_TRY_S = 0.1
 
 
 def configure(
@@ -76,14 +80,25 @@ def configure(
     with _runtime.lock:
         _runtime.configure(resolve(arguments, level_number=_level_number))
         _use_redaction(policy)
+    _runtime.begin()
 
 
 def ensure_configured() -> None:
-    """Configure from the environment, if nobody has configured anything yet."""
+    """Configure from the environment, if nobody has configured anything yet.
+
+    No thread is started before the first record, span or request: a master that loads the app for its workers
+    (gunicorn --preload) has none.
+    """
     if _runtime.settings is None:
         with _runtime.lock:
             if _runtime.settings is None:
-                configure()
+                _runtime.configure(resolve({}, level_number=_level_number))
+                _use_redaction(_redaction(None))
+
+
+def begin() -> None:
+    """Start what sends at intervals, in a process that serves or logs; called again it does nothing."""
+    _runtime.begin()
 
 
 def metrics_backend() -> str:
@@ -91,6 +106,12 @@ def metrics_backend() -> str:
     ensure_configured()
     assert _runtime.settings is not None
     return _runtime.settings.metrics
+
+
+def configured_metrics() -> str:
+    """Where metrics go now: "otlp", "statsd" or "none", which it is before anything is configured. Starts nothing."""
+    settings = _runtime.settings
+    return "none" if settings is None or (settings.disabled and settings.metrics == "otlp") else settings.metrics
 
 
 def otlp_metrics() -> RequestMetrics:
@@ -112,6 +133,15 @@ def flush(timeout_s: float = 5.0) -> bool:
     rejected); False when `timeout_s` seconds were over before. Raises nothing.
     """
     return _runtime.flush(time.monotonic() + timeout_s)
+
+
+def flush_at_end(timeout_s: float = EXIT_TIMEOUT_S) -> bool:
+    """Flush, for a host that may be gone next without any further word; gives up where nobody listens at all."""
+    began = time.monotonic()
+    is_complete = _runtime.flush(began + timeout_s, is_patient=False)
+    ended = time.monotonic()
+    _runtime.tried_at_end = (ended, 0.0 if is_complete else ended - began)
+    return is_complete
 
 
 def shutdown(timeout_s: float = 2.0) -> bool:
@@ -146,6 +176,8 @@ class _Runtime:
         # Who the spans and points of our own providers say they are; None while there are no such providers.
         self._fixed_resource: Mapping[str, Any] | None = None
         self._is_hooked = False
+        # When the last `flush_at_end` ended, and the seconds that it waited in vain.
+        self.tried_at_end = (0.0, 0.0)
 
     def configure(self, settings: Settings) -> None:
         """Make the process be as `settings` say."""
@@ -167,6 +199,7 @@ class _Runtime:
     def _configure_export(self, settings: Settings, core: Any, logger: Any) -> None:
         # The SDK and the exporters are loaded here and not before: a service that only logs to stderr never pays.
         import otelbridge.context
+        from otelbridge.access import debugging
         from otelbridge.delivery.quiet import mute_export_loggers
         from otelbridge.otlp.resource import ProcessIdentity, is_service_named, make_resource
 
@@ -174,6 +207,7 @@ class _Runtime:
         self._check_resource(resource.attributes)
         _import_transports(settings)
         mute_export_loggers()
+        debugging.install()
         otelbridge.context.attach(core)
         if not is_service_named(resource):
             self.reporter.once(
@@ -217,7 +251,7 @@ class _Runtime:
         self._log_records.resource_field = _per_process(lambda: resource_field(resource, self._identity))
         worker = self._employ("logs", "otelbridge-logs", self._log_records, settings, settings.log_batch.delay_s)
         # In this order: the first record must find somebody to wake.
-        core.set_wake(worker.wake, settings.log_batch.count_max, settings.log_batch.size_max)
+        core.set_wake(self._and_points(worker.wake), settings.log_batch.count_max, settings.log_batch.size_max)
         core.set_export("on", settings.level_no, settings.buffer_size)
 
     def _configure_traces(self, settings: Settings, resource: Any) -> None:
@@ -236,7 +270,7 @@ class _Runtime:
         self._spans.batch = settings.span_batch
         self._spans.open()
         worker = self._employ("traces", "otelbridge-spans", self._spans, settings, settings.span_batch.delay_s)
-        self._spans.on_first, self._spans.on_flush = worker.wake, worker.flush
+        self._spans.on_first, self._spans.on_flush = self._and_points(worker.wake), worker.flush
 
     def _configure_metrics(self, settings: Settings, resource: Any) -> None:
         from otelbridge.delivery.sources import CollectedPoints
@@ -253,9 +287,28 @@ class _Runtime:
             self._points = points
             self._fixed_resource = dict(resource.attributes)
         self._count_log_records()
-        worker = self._employ("metrics", "otelbridge-points", self._points, settings, settings.metric_interval_s)
-        # Nothing tells of the first measurement, so this one begins at once.
-        worker.start()
+        self._employ("metrics", "otelbridge-points", self._points, settings, settings.metric_interval_s)
+
+    def begin(self) -> None:
+        """Start the threads that nothing wakes: of points, and of StatsD where all metrics go there."""
+        self._start_points()
+        if self._statsd is not None:
+            self._statsd.begin()
+
+    def _start_points(self) -> None:
+        # Nothing tells of the first measurement, but where there is a record, span or request, there are points.
+        worker = self._workers.get("metrics")
+        if worker is not None:
+            worker.start()
+
+    def _and_points(self, wake: Callable[[], object]) -> Callable[[], None]:
+        """A signal's wake, which starts the points' worker as well."""
+
+        def wake_both() -> None:
+            wake()
+            self._start_points()
+
+        return wake_both
 
     def _count_log_records(self) -> None:
         """Log records by level, in the MeterProvider that is set, ours or the user's; again changes nothing."""
@@ -318,10 +371,10 @@ class _Runtime:
                 self._spans.shutdown()
             self._workers[signal].stop(time.monotonic())
 
-    def flush(self, deadline: float) -> bool:
+    def flush(self, deadline: float, *, is_patient: bool = True) -> bool:
         """Have all workers send what they have, at the same time."""
         workers = [worker for worker in list(self._workers.values()) if not worker.is_stopped]
-        tickets = [(worker, worker.ask_flush()) for worker in workers]
+        tickets = [(worker, worker.ask_flush(is_patient=is_patient)) for worker in workers]
         statsd = None if self._statsd is None else self._statsd.sender
         statsd_ticket = None if statsd is None or statsd.is_stopped else statsd.ask_flush()
         # Each is waited for, so that one that is late does not hide what the others have achieved.
@@ -370,15 +423,21 @@ class _Runtime:
         self.lock = threading.RLock()
         self.reporter.reset()
         self.log_account.reset()
+        points = self._workers.get("metrics")
+        had_points = points is not None and points.is_running
         for worker in self._workers.values():
             was_stopped = worker.is_stopped
             worker.after_fork()
             if was_stopped:
                 worker.ask_stop()
-        if "metrics" in self._workers:
-            self._workers["metrics"].start()
         if self._statsd is not None:
             self._statsd.after_fork()
+        if _is_patched_next():
+            return
+        if had_points:
+            self._start_points()
+        if self._statsd is not None:
+            self._statsd.begin_again()
 
     def _hook(self) -> None:
         if self._is_hooked:
@@ -387,7 +446,7 @@ class _Runtime:
         # urllib3 closes its pools by finalisers, which run at exit as well. What is registered last runs first:
         # our last requests must come before that, so finalisers are registered now.
         weakref.finalize(self, bool)
-        atexit.register(shutdown, EXIT_TIMEOUT_S)
+        atexit.register(_shutdown_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
         _hook_multiprocessing()
@@ -404,6 +463,7 @@ class _Statsd:
         self.sender = StatsdSender(_statsd_route(settings.statsd), tell=reporter.once)
         self.requests = StatsdRequestMetrics(self.sender)
         self._log_records = StatsdLogRecords(core.level_counts)
+        self._has_begun = False
         self._choose_sources(settings)
 
     def follow(self, settings: Settings) -> None:
@@ -412,19 +472,45 @@ class _Statsd:
         self._choose_sources(settings)
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child."""
+        """In a forked child: what was measured is the parent's."""
         self.sender.after_fork()
-        self._begin()
+
+    def begin(self) -> None:
+        """Send log records' counts from now on, too, if all metrics go here."""
+        # Nothing tells of the first log record, so the sender does not wait for it.
+        self._has_begun = True
+        if self._is_for_all:
+            self.sender.ensure_running()
+
+    def begin_again(self) -> None:
+        """Begin, if the parent of this process had begun."""
+        if self._has_begun:
+            self.begin()
 
     def _choose_sources(self, settings: Settings) -> None:
         self._is_for_all = settings.metrics == "statsd"
         self.sender.set_sources(self.requests, *([self._log_records] if self._is_for_all else []))
-        self._begin()
 
-    def _begin(self) -> None:
-        # Nothing tells of the first log record, so the sender does not wait for it.
-        if self._is_for_all:
-            self.sender.ensure_running()
+
+def _shutdown_at_exit() -> None:
+    """Shut down in what a host's own end has left of the time."""
+    ended, waited_s = _runtime.tried_at_end
+    is_same_end = time.monotonic() - ended < _END_MAX_S
+    shutdown(max(EXIT_TIMEOUT_S - waited_s, _LAST_TRY_S) if is_same_end else EXIT_TIMEOUT_S)
+
+
+def _is_patched_next() -> bool:
+    """Whether gevent is about to replace threads by greenlets, as gunicorn has it do in each worker after the fork.
+
+    What waits on a lock from before would stop all greenlets. Such a process begins with its first record or request.
+    """
+    return "gevent.monkey" in sys.modules and not _is_green()
+
+
+def _is_green() -> bool:
+    """Whether gevent has replaced threads by greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _hook_multiprocessing() -> None:
@@ -432,7 +518,7 @@ def _hook_multiprocessing() -> None:
     from multiprocessing import parent_process, util
 
     def at_child_exit(_anchor: object = None) -> None:
-        util.Finalize(None, shutdown, args=(EXIT_TIMEOUT_S,), exitpriority=10)
+        util.Finalize(None, _shutdown_at_exit, exitpriority=10)
 
     # Kept by a weak reference only, hence an object that lives as long as this module.
     util.register_after_fork(_runtime, at_child_exit)
@@ -450,6 +536,8 @@ def _sender_maker(signal: Signal, settings: Settings, reporter: Reporter) -> Cal
         if way.protocol == "grpc":
             from otelbridge.otlp.transport_grpc import GrpcSender
 
+            if _is_green() and "grpc.experimental.gevent" not in sys.modules:
+                announce("gRPC may stop all greenlets of gevent: protocol http/protobuf does not")
             return GrpcSender(signal, way, announce)
         from otelbridge.otlp.transport_http import HttpSender
 

@@ -1,7 +1,8 @@
 """ASGI 3: times a request, counts its bytes, and hands the AccessRecord to `observe`.
 
-`Instrumented` holds settings only; a responder per request holds its state. WebSocket sessions are `websocket`'s; other
-scopes pass untouched. The one message that is changed: an answer gets the X-Request-ID that its client asked about.
+`Instrumented` holds settings only; a responder per request holds its state. WebSocket sessions are `websocket`'s, the
+lifespan is `lifespan`'s; other scopes pass untouched. The one message that is changed: an answer gets the X-Request-ID
+that its client asked about.
 """
 
 from __future__ import annotations
@@ -41,11 +42,16 @@ class Instrumented:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; a request or WebSocket session that is not excluded is observed.
 
-        Whatever the app raises passes on unchanged.
+        Whatever the app raises passes on unchanged, except that a lifespan it does not know is served for it.
         """
         responder = self._responder(scope, receive, send)
         if responder is None:
-            await self.app(scope, receive, send)
+            if _kind(scope) == "lifespan":
+                from otelbridge.access.lifespan import serve_lifespan
+
+                await serve_lifespan(self.app, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
             return
         observation = responder.observation
         entry = observation.enter()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 from opentelemetry.trace import get_tracer
 
 from otelbridge._logger import logger
@@ -17,11 +20,14 @@ def make_observer(settings: Settings, *, metrics: str | None) -> Observer:
 
     metrics: one of `options.METRICS`; None: what `configure()` or the environment says, and exporting begins.
     """
+    backend = request_metrics(metrics)
     observer = Observer(
         settings,
         logger=logger,
         tracer=get_tracer(SCOPE_NAME, scope_version()),
-        metrics=request_metrics(metrics),
+        metrics=backend,
+        # Not now: this may be a master, which only forks those who serve.
+        on_first=None if backend is None else _begin,
     )
     install(observer)
     return observer
@@ -46,3 +52,25 @@ def ensure_configured() -> None:
     from otelbridge.wiring import ensure_configured
 
     ensure_configured()
+
+
+def before_end(action: Callable[[], object]) -> None:
+    """Have `flush_at_end` call this as well; it must be bounded."""
+    _before_end.append(action)
+
+
+def flush_at_end() -> bool:
+    """Flush, bounded: the process may be gone next. True if everything was answered, or nothing was ever sent."""
+    for action in _before_end:
+        action()
+    wiring = sys.modules.get("otelbridge.wiring")
+    return wiring is None or bool(wiring.flush_at_end())
+
+
+def _begin() -> None:
+    from otelbridge import wiring
+
+    wiring.begin()
+
+
+_before_end: list[Callable[[], object]] = []

@@ -101,7 +101,12 @@ def json_line(record: AccessRecord) -> str:
     """Return time, event_name and `fields` as one JSON object with typed values; what is unknown is null or absent."""
     time = datetime.fromtimestamp(record.start_ns / 1e9, UTC).isoformat(timespec="microseconds")
     named = fields(record, absent=None)
-    text = encode_json({"time": time, "event_name": record.event_name, **named}).decode()
+    return json_text({"time": time, "event_name": record.event_name, **named})
+
+
+def json_text(values: dict[str, Any]) -> str:
+    """Return `values` as a JSON object on one line, in which no control character stands."""
+    text = encode_json(values).decode()
     # JSON allows more inside strings than readers of lines, and terminals, bear.
     return text if text.isprintable() else "".join(map(_escape_json, text))
 

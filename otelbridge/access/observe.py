@@ -30,6 +30,7 @@ from otelbridge._export import core
 from otelbridge._logger import Logger
 from otelbridge._native import AccessReader, Dispatcher, Gate, ObservationBase, Traffic
 from otelbridge.access import stdlib
+from otelbridge.access.console import CLAIMS, leave_terminal
 from otelbridge.access.options import Settings
 from otelbridge.access.parents import Carrier, Parents
 from otelbridge.access.record import AccessRecord, WebSocketRecord, client_text, error_type
@@ -112,11 +113,20 @@ class Observer:
     """One app's settings and ways out; makes an `Observation` per request. Holds no state of a request."""
 
     neighbour: Neighbour | None = None
+    # It serves a WSGI app.
+    has_environs = False
 
     def __init__(
-        self, settings: Settings, *, logger: EventLogger | None, tracer: Tracer | None, metrics: RequestMetrics | None
+        self,
+        settings: Settings,
+        *,
+        logger: EventLogger | None,
+        tracer: Tracer | None,
+        metrics: RequestMetrics | None,
+        on_first: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
+        self._on_first = on_first
         self.excludes = settings.exclude.match if settings.exclude else None
         self.excludes_ok = settings.exclude_ok.match if settings.exclude_ok else None
         self.logger = logger if settings.access_log else None
@@ -129,28 +139,34 @@ class Observer:
         attach(core)
         self._captured_headers = {name.encode("latin-1"): name for name in settings.include_headers}
         self._learn_propagator()
+        # None of anybody's, so that the first request is noticed at no cost for the others.
+        self._textmap: object = None
 
-    def open_asgi(self, scope: MutableMapping[str, Any]) -> Observation | None:
+    def open_asgi(self, scope: MutableMapping[str, Any], *, start_ns: int | None = None) -> Observation | None:
         """Begin to observe a scope of type http or websocket; None: it is to pass untouched.
 
-        That is one that is excluded, that is observed already, or that no server would make.
+        That is one that is excluded, that is observed already, or that no server would make. start_ns: when it came,
+        since the epoch, if that was not now.
         """
         try:
             # The user may set another propagator at any time.
-            if get_global_textmap() is not self._parents.textmap:
-                self._learn_propagator()
+            if get_global_textmap() is not self._textmap:
+                self._meet()
             opened = self._gate.asgi(self, scope)
         except Exception as error:
             # No scope of any server; the app will say what it thinks of it.
             self.report("reading the scope", error)
             return None
+        if start_ns is not None and opened is not None:
+            (opened[0] if isinstance(opened, tuple) else opened.record).start_ns = start_ns
         return self._begin(scope, *opened) if isinstance(opened, tuple) else opened
 
     def open_wsgi(self, environ: dict[str, Any]) -> Observation | None:
         """Begin to observe a WSGI request; None: as `open_asgi`."""
         try:
-            if get_global_textmap() is not self._parents.textmap:
-                self._learn_propagator()
+            if get_global_textmap() is not self._textmap:
+                self._meet()
+                self.has_environs = True
             opened = self._gate.wsgi(self, environ)
         except Exception as error:
             self.report("reading the environ", error)
@@ -181,6 +197,14 @@ class Observer:
         except Exception as error:
             self.report("the start of a request", error)
         return observation
+
+    def _meet(self) -> None:
+        """The first request, or the first with another propagator."""
+        first, self._on_first = self._on_first, None
+        if first is not None:
+            first()
+        self._learn_propagator()
+        self._textmap = self._parents.textmap
 
     def _learn_propagator(self) -> None:
         self._parents = Parents(get_global_textmap())
@@ -360,6 +384,8 @@ class Observation(ObservationBase):
             metrics.ended(self.record, counted=self._is_counted)
 
     def _log(self, logger: EventLogger, failed: bool, exception: BaseException | None) -> None:
+        if CLAIMS.were_made:
+            leave_terminal()
         settings, record = self._observer.settings, self.record
         is_slow = (
             settings.slow_s is not None

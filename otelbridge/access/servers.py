@@ -9,10 +9,11 @@ import logging
 import weakref
 
 from otelbridge._logger import logger
+from otelbridge.access.console import Claimant, claim, is_claimed, is_claimed_by
 from otelbridge.access.observe import Observer
 from otelbridge.access.stdlib import handlers_of, leads_back, printed_from, stream_of
 
-SERVERS = ("uvicorn.access", "hypercorn.access", "gunicorn.access")
+SERVERS = ("uvicorn.access", "hypercorn.access", "gunicorn.access", "granian.access")
 
 
 class ServerLineFilter(logging.Filter):
@@ -20,7 +21,8 @@ class ServerLineFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.observers: weakref.WeakSet[Observer] = weakref.WeakSet()
+        # By age, the newest last.
+        self.observers: weakref.WeakKeyDictionary[Observer, None] = weakref.WeakKeyDictionary()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the server's line is to be written. Never raises."""
@@ -31,11 +33,11 @@ class ServerLineFilter(logging.Filter):
 
     def _is_repeated(self, record: logging.LogRecord) -> bool:
         levels = {observer.settings.level for observer in list(self.observers) if observer.logger is not None}
-        if not levels:
+        if not levels or is_claimed_by(record.name):
             return False
         # Containers show both streams as one, and so do terminals.
         printed_no = min(printed_from("stderr"), printed_from("stdout"))
-        is_printed = any(_number(level) >= printed_no for level in levels)
+        is_printed = is_claimed() or any(_number(level) >= printed_no for level in levels)
         targets = [handler for _, handler in handlers_of(logging.getLogger(record.name))]
         return bool(targets) and all(
             (is_printed and stream_of(handler) is not None) or leads_back(handler, record.levelno)
@@ -45,17 +47,33 @@ class ServerLineFilter(logging.Filter):
 
 def install(observer: Observer) -> None:
     """Leave the servers' own access lines out for as long as `observer`, which writes them, lives."""
-    _filter.observers.add(observer)
+    _filter.observers.pop(observer, None)
+    _filter.observers[observer] = None
     for name in SERVERS:
         logging.getLogger(name).addFilter(_filter)  # once, whatever is added again
 
 
 def uninstall(observer: Observer) -> None:
     """Let the servers write again, when no observer is left."""
-    _filter.observers.discard(observer)
+    _filter.observers.pop(observer, None)
     if not _filter.observers:
         for name in SERVERS:
             logging.getLogger(name).removeFilter(_filter)
+
+
+def is_observed() -> bool:
+    """Return whether an app of this process is instrumented."""
+    return bool(_filter.observers)
+
+
+def newest() -> Observer | None:
+    """Return the observer of the app that was instrumented last; None without any."""
+    return next(iter(reversed(list(_filter.observers))), None)
+
+
+def claim_console(claimant: Claimant | None = None) -> None:
+    """Have our access line leave the terminal to `claimant`, as long as it lives and writes there; None: for good."""
+    claim(claimant)
 
 
 def _number(level: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from otelbridge._export import otlp_level
 from otelbridge._logger import Logger, logger
+from otelbridge.access.console import is_claimed
 from otelbridge.access.format import fields
 from otelbridge.access.record import AccessRecord
 from otelbridge.bridge import BridgeHandler
@@ -116,7 +117,7 @@ def printed_from(stream: str) -> int:
     """
     active = logger._family.handlers.active
     if active is not _console.active:
-        unfiltered = [handler for handler in active if handler._filter is None]
+        unfiltered = [handler for handler in active if not handler.is_filtered]
         for name in _console.levels:
             levels = (handler.level_no for handler in unfiltered if f"<{name}>" in repr(handler.sink))
             _console.levels[name] = min(levels, default=sys.maxsize)
@@ -139,9 +140,9 @@ def _takes(handler: logging.Handler, owner: logging.Logger, number: int) -> bool
         return False
     if owner is LOGGER:
         return True
-    # The program's general handler, on a stream where our sink prints the line.
+    # The program's general handler, on a stream where our sink prints the line, or a server that was told to.
     stream = stream_of(handler)
-    return stream is None or number < printed_from(stream)
+    return stream is None or (number < printed_from(stream) and not is_claimed())
 
 
 def _number(level: str) -> int:

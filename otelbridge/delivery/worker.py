@@ -6,6 +6,7 @@ What a batch is, its source knows; what an attempt is, its sender. Here is only 
 from __future__ import annotations
 
 import _thread
+import logging
 import os
 import threading
 import time
@@ -22,8 +23,13 @@ from otelbridge.delivery.retry import delay_s
 from otelbridge.otlp.outcome import Outcome, Sender, Signal
 from otelbridge.types import Batch
 
+# Each attempt, for who looks for its trouble (features.md 4.8).
+_debug = logging.getLogger("otelbridge.delivery")
+
 # How long `stop` waits for a thread whose attempt was cut.
 _STOP_GRACE_S = 0.25
+# Nobody is at the endpoint: what outcomes say when the very connection is refused.
+_NOBODY_THERE = frozenset({"refused", "unavailable"})
 
 
 class Source(Protocol):
@@ -62,8 +68,12 @@ class Route:
 
 @dataclass(slots=True)
 class _Ticket:
-    """A flush that waits: until `remaining` items (those before it) were answered."""
+    """A flush that waits: until `remaining` items (those before it) were answered.
 
+    One that is not patient has failed as soon as nobody is at the endpoint.
+    """
+
+    is_patient: bool = True
     remaining: int = 0
     ok: bool = True
     has_thread: bool = True
@@ -83,10 +93,7 @@ class Worker:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        # A lock as a binary semaphore: releasing it takes no other lock, so that a logging call may do it
-        # anywhere, in a signal handler or a finaliser too.
-        self._bell = _thread.allocate_lock()
-        self._bell.acquire()
+        self._hang_bell()
         self._starting = _thread.allocate_lock()
         self._running = False
         self._gone = threading.Event()
@@ -97,6 +104,13 @@ class Worker:
         self._sender: Sender | None = None
         self._sender_route: Route | None = None
         self._failure_count = 0
+
+    def _hang_bell(self) -> None:
+        # A lock as a binary semaphore: releasing it takes no other lock, so that a logging call may do it
+        # anywhere, in a signal handler or a finaliser too.
+        self._bell_maker = _thread.allocate_lock
+        self._bell = self._bell_maker()
+        self._bell.acquire()
 
     def after_fork(self) -> None:
         """In a forked child: the thread, the connections and the batches are the parent's."""
@@ -127,6 +141,9 @@ class Worker:
             if not self._running and not self._stopping.is_set():
                 # Not Thread.start() from here: it takes locks, which the code that this interrupted may hold.
                 self._gone = threading.Event()
+                if self._bell_maker is not _thread.allocate_lock:
+                    # gevent has patched it: with a lock from before, who waits would keep all greenlets waiting.
+                    self._hang_bell()
                 self._running = True
                 try:
                     _thread.start_new_thread(self._start_thread, ())
@@ -144,11 +161,14 @@ class Worker:
             former.abort()
         self._ring()
 
-    def ask_flush(self) -> _Ticket:
-        """Have everything that is pending sent at once; wait for the ticket by `wait_flush`."""
+    def ask_flush(self, *, is_patient: bool = True) -> _Ticket:
+        """Have everything that is pending sent at once; wait for the ticket by `wait_flush`.
+
+        is_patient: False gives up as soon as the endpoint refuses a connection.
+        """
         if self._pid != os.getpid():
             self.after_fork()
-        ticket = _Ticket()
+        ticket = _Ticket(is_patient)
         self._asked.append(ticket)
         ticket.has_thread = self.start()
         self._ring()
@@ -195,6 +215,11 @@ class Worker:
     def is_stopped(self) -> bool:
         """Whether `stop` was called and the thread is gone."""
         return self._stopping.is_set() and not self._running
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread runs, or is being started."""
+        return self._running
 
     def lost(self) -> int:
         """Items that will never be delivered: refused, given up, or without room."""
@@ -277,6 +302,14 @@ class Worker:
                 ticket.done.set()
         self._tickets = [ticket for ticket in self._tickets if not ticket.done.is_set()]
 
+    def _disappoint(self) -> None:
+        """Fail the flushes that are not patient."""
+        for ticket in self._tickets:
+            if not ticket.is_patient:
+                ticket.ok = False
+                ticket.done.set()
+        self._settle_tickets(0)
+
     def _drain(self, deadline: float | None) -> None:
         """Send until nothing is left (or the deadline is over)."""
         while True:
@@ -314,6 +347,13 @@ class Worker:
             outcome = self._sender.send(batch.request, batch.count, max(timeout_s, 0.01))
         except Exception as error:
             outcome = Outcome("retry", message=f"{type(error).__name__}: {error}", cause="internal")
+        if _debug.isEnabledFor(logging.DEBUG):
+            where = "nowhere" if self._sender is None else public_url(self._sender.endpoint)
+            _debug.debug(
+                "%d %s (%d bytes) to %s: %s%s",
+                *(batch.count, self._source.signal, len(batch.request), where, outcome.kind),
+                f" ({outcome.message})" if outcome.message else "",
+            )
         if outcome.cause != "aborted":
             self._report(outcome)
         return outcome
@@ -359,6 +399,8 @@ class Worker:
             self._failure_count = 0
             return not self._stopping.is_set() and deadline is None
         self._failure_count += 1
+        if outcome.cause in _NOBODY_THERE:
+            self._disappoint()
         until = time.monotonic() + delay_s(outcome, self._failure_count)
         if deadline is not None and until >= deadline:
             return False

@@ -87,6 +87,21 @@ class ByLevel:
         return 0
 
 
+class Unless:
+    """Another filter, or none, before which the records of one module are left out whenever `is_left_out()`."""
+
+    def __init__(self, inner: Filter | None, name: str, is_left_out: Callable[[], bool]) -> None:
+        self.inner = inner
+        self._name = name
+        self._is_left_out = is_left_out
+
+    def __call__(self, event: Event) -> object:
+        """Whether the event may pass."""
+        if name_of(event) == self._name and self._is_left_out():
+            return False
+        return self.inner is None or self.inner(event)
+
+
 def name_of(event: Event) -> str | None:
     """The module that logged, or what a patcher made of it."""
     if event.has_record:

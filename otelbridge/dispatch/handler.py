@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from otelbridge.departures import strict
 from otelbridge.dispatch.errors import SinkErrors
+from otelbridge.dispatch.filters import Unless
 from otelbridge.dispatch.render import PLAIN, How, Renderer
 from otelbridge.message import Message, make_message
 from otelbridge.sinks.console import StreamSink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from otelbridge._native import Event
     from otelbridge.dispatch.filters import Filter
@@ -132,6 +133,24 @@ class Handler:
     def _fail(self, event: Event) -> None:
         if self._catch:
             self.errors.tell(event.record)
+
+    # --- what it leaves out ------------------------------------------------------------------------------------
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the user has given it a filter."""
+        found = self._filter
+        return found is not None and not (isinstance(found, Unless) and found.inner is None)
+
+    @property
+    def is_on_terminal(self) -> bool:
+        """Whether it writes text for people to one of the process's streams."""
+        return repr(self.sink) in ("<stderr>", "<stdout>") and not self.renderer.is_json
+
+    def leave_out(self, name: str, is_left_out: Callable[[], bool]) -> None:
+        """Leave out the records of module `name` whenever `is_left_out()` from now on; again: nothing changes."""
+        if not isinstance(self._filter, Unless):
+            self._filter = Unless(self._filter, name, is_left_out)
 
     # --- its end, and waiting ----------------------------------------------------------------------------------
 

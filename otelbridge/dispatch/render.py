@@ -89,6 +89,11 @@ class Renderer:
         self._templates: dict[str, str] = {}
         self._layouts: dict[str, Layout | None] = {}
 
+    @property
+    def is_json(self) -> bool:
+        """Whether programs read it."""
+        return bool(self._settings.serialize)
+
     def forget_colors(self) -> None:
         """A level's colour has changed."""
         self._templates.clear()

@@ -18,7 +18,7 @@ from tests.access.support import (
 )
 
 
-@pytest.mark.parametrize("scope", [{"type": "lifespan"}, {"type": "new"}, {"type": None}, {}])
+@pytest.mark.parametrize("scope", [{"type": "new"}, {"type": None}, {}])
 def test_other_scopes_pass_untouched(scope: dict[str, Any]) -> None:
     """The app gets the very objects that the server gave, and nothing is recorded."""
     seen: list[object] = []
