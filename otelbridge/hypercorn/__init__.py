@@ -1,7 +1,7 @@
 """Hypercorn's import paths, with its documents' promises kept: `.logging`, `.utils`, `.run`, `.config`.
 
-Each is Hypercorn's own module with ours in front of it, so that `from hypercorn.logging import Logger` moves over by its
-prefix. The three classes of `.logging` stand here as well. Loaded lazily: this needs the extra `server`.
+Each is Hypercorn's own module with ours in front of it, so that `from hypercorn.logging import Logger` moves over by
+its prefix. The three classes of `.logging` stand here as well. Loaded lazily: this needs the extra `server`.
 """
 
 from __future__ import annotations
