@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from otelbridge.exceptions import OtelbridgeError as OtelbridgeError
     from otelbridge.integrations.apps import instrument as instrument
     from otelbridge.integrations.apps import uninstrument as uninstrument
+    from otelbridge.integrations.arguments import log as log
+    from otelbridge.integrations.json_http import JsonHTTPHandler as JsonHTTPHandler
+    from otelbridge.server.serving import run as run
     from otelbridge.sinks.asynchronous import AsyncSink as AsyncSink
     from otelbridge.sinks.console import ConsoleSink as ConsoleSink
     from otelbridge.sinks.file import FileSink as FileSink
@@ -32,13 +35,16 @@ _HOMES = {
     "ConfigError": "exceptions",
     "ConsoleSink": "sinks.console",
     "FileSink": "sinks.file",
+    "JsonHTTPHandler": "integrations.json_http",
     "JsonSink": "sinks.json",
     "OtelbridgeError": "exceptions",
     "Stats": "types",
     "configure": "wiring",
     "flush": "wiring",
     "instrument": "integrations.apps",
+    "log": "integrations.arguments",
     "logger": "_logger",
+    "run": "server.serving",
     "shutdown": "wiring",
     "stats": "wiring",
     "uninstrument": "integrations.apps",
@@ -50,6 +56,7 @@ __all__ = [
     "ConfigError",
     "ConsoleSink",
     "FileSink",
+    "JsonHTTPHandler",
     "JsonSink",
     "OtelbridgeError",
     "Stats",
@@ -57,7 +64,9 @@ __all__ = [
     "configure",
     "flush",
     "instrument",
+    "log",
     "logger",
+    "run",
     "shutdown",
     "stats",
     "uninstrument",

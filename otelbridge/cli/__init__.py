@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 # A verb's module is light at the top (its options); what it needs to run is imported when it runs.
-VERBS = ("collector", "dashboards", "demo", "version")
+VERBS = ("collector", "dashboards", "demo", "run", "version")
 
 
 class Verb(Protocol):

@@ -8,6 +8,7 @@ instrumentation), leaves the object what it was, and can be undone at any time. 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import MethodType, ModuleType
 from typing import Any, TypeVar, cast
@@ -36,6 +37,7 @@ _UNDERSTOOD = (
     "a Starlette, FastAPI, Litestar, Quart, Flask or Django application, "
     "an ASGI 3 application `async def app(scope, receive, send)` or a WSGI application `app(environ, start_response)`"
 )
+_debug = logging.getLogger("otelbridge.instrument")
 # In the class of an application that is instrumented in place: its host, and its framework.
 _HOST, _FRAMEWORK = "_otelbridge_host", "_otelbridge_framework"
 # Where middleware keeps the application inside of it.
@@ -73,6 +75,7 @@ def instrument(
     on_request: called with each AccessRecord, in the app's thread; what it raises is counted and reported once.
 
     Where OpenTelemetry's own instrumentation serves the same requests, span and metrics are left to it.
+    OTELBRIDGE_LOG_FILE, OTELBRIDGE_SYSLOG_ADDR and OTELBRIDGE_LOG_FORMAT (or BB_…) say where access lines go besides.
     Raises TypeError for something that is no app or an option of a wrong type, ConfigError for a wrong value.
     """
     settings = check_options(
@@ -89,8 +92,12 @@ def instrument(
     host = _host_of(app)
     framework = None if host is not None else _framework_of(app)
     is_asgi = host is None and framework is None and _check_callable(app)
+    _choose_sink()
     ensure_configured()
     observer = make_observer(settings, metrics=backend)
+    if _debug.isEnabledFor(logging.DEBUG):
+        way = "again" if host is not None else "wrapped" if framework is None else "in place"
+        _debug.debug("%s is instrumented, %s: %s", type(app).__qualname__, way, settings)
     if host is not None:
         observer.neighbour = host.observer.neighbour or Inside(host.app, _itself)
         uninstall(host.observer)
@@ -117,6 +124,13 @@ def uninstrument(app: AppT) -> AppT:
         return cast("AppT", host.app)
     _undress(app)
     return app
+
+
+def _choose_sink() -> None:
+    # Loaded when it is needed: a program may have this module and no app.
+    from otelbridge.integrations.chosen_sinks import install_chosen_sink
+
+    install_chosen_sink()
 
 
 def _host_of(app: object) -> Host | None:

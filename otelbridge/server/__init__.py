@@ -1,0 +1,1 @@
+"""Serving an application on Hypercorn: one process that supervises, workers that serve. `supervisor` is its heart."""
