@@ -60,8 +60,8 @@ def _steps(python: Path) -> Iterator[Step]:
     yield "ruff format", tool("ruff", "format", "--check", "--quiet", *paths)
     yield "mypy", tool("mypy", "--strict", *packages)
     if "examples" in paths:  # scripts, each a program of its own, not a package
-        for script in sorted((ROOT / "examples").glob("*.py")):
-            yield f"mypy examples/{script.name}", tool("mypy", "--strict", script)
+        for script in sorted((ROOT / "examples").rglob("*.py")):
+            yield f"mypy {script.relative_to(ROOT)}", tool("mypy", "--strict", script)
     yield "stubtest", tool("mypy.stubtest", "otelbridge._native")
     yield "zig fmt", tool("ziglang", "fmt", "--check", NATIVE)
     for file in _pure_zig():

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools import debian
 from tools.backends import binary
 from tools.command import reason, run_logged
 from tools.places import cache_folder, locked
@@ -125,16 +126,7 @@ def ensure_installed() -> None:
     """Have Docker and debootstrap installed; a `ToolError` says what is in the way."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ToolError("a Docker daemon of our own needs Linux and root: run `make full` as root")
-    missing = sorted({package for program, package in PACKAGES.items() if shutil.which(program) is None})
-    if not missing:
-        return
-    if shutil.which("apt-get") is None:
-        raise ToolError(f"{' and '.join(missing)} must be installed, and there is no apt-get to do it here")
-    log = cache_folder() / "docker" / "apt.log"
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with stage(f"installing {' and '.join(missing)} from Debian"):
-        run_logged(["apt-get", "update", "-qq"], log, changes=quiet)
-        run_logged(["apt-get", "install", "-y", "--no-install-recommends", *missing], log, changes=quiet)
+    debian.ensure(PACKAGES)
 
 
 def _await_start(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:

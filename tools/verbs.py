@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from tools import backends, checks, compatibility, kafka
+from tools import backends, checks, compatibility, debian, kafka
 from tools.command import become
 from tools.environment import build_native, prepare
 from tools.places import ROOT, VENV
@@ -97,6 +97,7 @@ def full(arguments: list[str]) -> int:
     """Fetch and build every real component, run every test that needs one, and write docs/proof.md."""
     _takes_nothing("full", arguments)
     python = prepare("dev")
+    debian.ensure({"wrk": "wrk"})
     say(f"Kafka is ready: {kafka.fetch()}")
     backends.build()
     return become([python, "-m", "pytest", "--full", "--write-results", "-m", "full or required"])

@@ -77,6 +77,8 @@ def test_a_variable_is_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None
     assert (atoms["{SHOP_REGION}e"], atoms["{shop_zone}e"], atoms["{SHOP_NONE}e"]) == ("eu", "b", "-")
 
 
+@pytest.mark.covers("F2")
+@pytest.mark.covers("T9")
 def test_the_environment_is_in_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Secrets of the environment are in none of the dict's views, though one may ask for each by name.
@@ -92,6 +94,8 @@ def test_the_environment_is_in_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
     assert atoms == pickle.loads(pickle.dumps(atoms))
 
 
+@pytest.mark.covers("F2")
+@pytest.mark.covers("T9")
 def test_an_atom_costs_nothing_until_it_is_asked_for() -> None:
     """
     Making the atoms reads no header, no environment and no clock (pains.md F2).
@@ -106,6 +110,7 @@ def test_an_atom_costs_nothing_until_it_is_asked_for() -> None:
     assert dict.__len__(atoms) == 1
 
 
+@pytest.mark.covers("F3")
 @pytest.mark.covers("0.9", note="`%(h)s` is `-` rather than `None` where there is no client address (a Unix socket)")
 def test_an_absent_client_is_a_dash() -> None:
     """
@@ -116,6 +121,7 @@ def test_an_absent_client_is_a_dash() -> None:
     assert ApacheAtoms(http_scope(client=None, server=None), OK, 0)["p"] == "-"
 
 
+@pytest.mark.covers("F8")
 @pytest.mark.covers("0.9")
 @given(query=st.binary(max_size=20), path=st.text(max_size=20), value=st.binary(max_size=20))
 def test_any_bytes_have_an_answer(query: bytes, path: str, value: bytes) -> None:

@@ -40,6 +40,7 @@ def test_both_logs_to_files(tmp_path: Path) -> None:
     assert any(isinstance(handler, logging.FileHandler) for handler in log.access_logger.handlers)
 
 
+@pytest.mark.covers("F7")
 @pytest.mark.parametrize("create", [True, False])
 def test_a_renamed_file_is_left_for_a_new_one(tmp_path: Path, create: bool) -> None:
     """

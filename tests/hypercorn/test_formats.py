@@ -31,6 +31,7 @@ def line(text: str, scope: dict[str, Any] | None = None, response: Any = OK, sec
     return make_line(text)(AccessLogAtoms(http_scope() if scope is None else scope, response, seconds))
 
 
+@pytest.mark.covers("F3")
 @pytest.mark.covers("0.8")
 @pytest.mark.parametrize(
     ("changes", "response", "words"),
@@ -68,6 +69,7 @@ def test_a_websocket_is_a_line_of_the_same_kind() -> None:
     assert (found[5], found[6]) == ("GET /a ws", "101")
 
 
+@pytest.mark.covers("F1")
 @pytest.mark.covers("0.8", note="what a client sends is escaped in the line: quotes, backslashes, control characters")
 @given(path=st.text(), agent=st.binary(), query=st.binary())
 @example(path='/x\r\n127.0.0.1 - - "GET /" 200\x1b[31m\u2028\u202e', agent=b'a" 200 5 "b\\', query=b"\xff\x85")
@@ -91,6 +93,7 @@ def test_what_can_be_read_stays_readable() -> None:
     assert escape('a"b\\c\n\x1b\x7f\x9b\u2028\u202e') == r"a\"b\\c\n\x1b\x7f\x9b\u2028\u202e"
 
 
+@pytest.mark.covers("T8")
 @pytest.mark.covers("0.13")
 @pytest.mark.parametrize(
     ("text", "shown"),
@@ -112,6 +115,7 @@ def test_a_broken_format_costs_no_line(text: str, shown: str) -> None:
     assert line(text, seconds=1.5) == shown
 
 
+@pytest.mark.covers("T4")
 def test_the_time_has_one_pair_of_brackets() -> None:
     """
     `[%(t)s]`, as the documents have it, and `%(t)s` print the same.
@@ -123,6 +127,7 @@ def test_the_time_has_one_pair_of_brackets() -> None:
     assert re.match(r"\[\d", line('[%(t)s] "%(r)s"'))
 
 
+@pytest.mark.covers("T4")
 @pytest.mark.covers(
     "0.13", note="JSON formats give valid JSON: a missing number is null, quotes in headers are escaped"
 )
@@ -192,6 +197,7 @@ def test_logging_takes_the_format_for_a_message() -> None:
     assert made.args is atoms
 
 
+@pytest.mark.covers("F2")
 def test_only_what_is_named_is_asked_for() -> None:
     """
     A format of one atom asks for one atom.

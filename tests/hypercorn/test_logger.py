@@ -160,6 +160,7 @@ def test_handlers() -> None:
         make_log().name  # noqa: B018
 
 
+@pytest.mark.covers("F6")
 def test_others_handlers_stay() -> None:
     """
     What others have put on Hypercorn's loggers stays there, and a second Logger writes no line twice (pains.md F6).

@@ -209,6 +209,7 @@ def test_every_request_is_a_line_and_a_record(
     agent.close()
 
 
+@pytest.mark.covers("F7")
 @pytest.mark.required
 @pytest.mark.covers("0.2")
 def test_workers_and_files(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:

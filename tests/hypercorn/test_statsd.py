@@ -134,6 +134,7 @@ def test_the_same_datagrams_as_hypercorn(call: str, name: str, value: Any, rate:
     assert lines_of(act, StatsdLogger(ours)) == lines_of(act, HypercornsLogger(theirs))
 
 
+@pytest.mark.covers("F5")
 @pytest.mark.covers("0.14")
 def test_a_request_is_three_datagrams(agent: Agent) -> None:
     """
@@ -154,6 +155,7 @@ def test_a_request_is_three_datagrams(agent: Agent) -> None:
     assert agent.is_silent()
 
 
+@pytest.mark.covers("F4")
 @pytest.mark.covers("0.16", note="a value of 0 is sent, which Hypercorn leaves out")
 @pytest.mark.parametrize(("kind", "line"), [("gauge", b"m:0|g"), ("counter", b"m:0|c|@1.0"), ("histogram", b"m:0|ms")])
 def test_zero_is_a_value(agent: Agent, kind: str, line: bytes) -> None:
@@ -226,6 +228,7 @@ def test_tags_of_a_call(agent: Agent) -> None:
     ]
 
 
+@pytest.mark.covers("F4")
 @pytest.mark.covers("0.18")
 @given(
     name=st.text(),
@@ -291,6 +294,7 @@ def test_a_wrong_port_is_refused(setting: str) -> None:
         make_log(StatsdLogger, statsd_host=setting)
 
 
+@pytest.mark.covers("T6")
 @pytest.mark.covers(
     "0.20", note="`statsd_host` measures with our Logger and subclasses of it; Hypercorn drops it silently"
 )
@@ -372,6 +376,7 @@ def _on_no_loop(log: StatsdLogger) -> None:
     log.histogram("h", 1.5)
 
 
+@pytest.mark.covers("T5")
 @pytest.mark.covers("0.19", note="the methods may be awaited, as Hypercorn's, or not, as in the document")
 @pytest.mark.parametrize("run", [_on_asyncio, _on_uvloop, _on_trio, _on_no_loop])
 def test_with_and_without_await_on_any_loop(agent: Agent, run: Callable[[StatsdLogger], None]) -> None:

@@ -162,7 +162,6 @@ def run(block: str, **names: Any) -> list[str]:
 @pytest.mark.covers("2.1")
 @pytest.mark.covers("2.2")
 @pytest.mark.covers("2.3")
-@pytest.mark.covers("T19")
 def test_the_example_of_loading(write_module: WriteModule) -> None:
     """The application is loaded, and wrapping what was loaded is no error."""
     write_module("myproject/__init__.py", "")
@@ -177,7 +176,6 @@ def test_the_example_of_loading(write_module: WriteModule) -> None:
 
 @pytest.mark.covers("2.4")
 @pytest.mark.covers("2.5")
-@pytest.mark.covers("T19")
 def test_the_example_of_watching(write_module: WriteModule, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The endless loop ends when a module's file is touched, by a thread, after it began."""
     path = write_module("watched.py", "")
@@ -204,7 +202,6 @@ def test_the_example_of_watching(write_module: WriteModule, folder: Path, monkey
 
 
 @pytest.mark.covers("2.6")
-@pytest.mark.covers("T19")
 def test_the_example_of_a_pid_file(folder: Path) -> None:
     """The id is written, here to a folder of the test's rather than to /var/run; and where that fails, it is said."""
     written = run(PID_FILE.replace("/var/run", str(folder)))
@@ -217,7 +214,6 @@ def test_the_example_of_a_pid_file(folder: Path) -> None:
 
 @pytest.mark.covers("2.7")
 @pytest.mark.covers("2.8")
-@pytest.mark.covers("T19")
 def test_the_example_of_addresses() -> None:
     """The texts that the example's comments promise."""
     assert run(ADDRESSES) == ["IPv4: 192.168.1.100:8000", "IPv6: [::1]:8000"]
@@ -225,7 +221,6 @@ def test_the_example_of_addresses() -> None:
 
 @pytest.mark.covers("2.9")
 @pytest.mark.covers("2.10", note="host remains beside user-agent: the document's comment leaves it out")
-@pytest.mark.covers("T19")
 def test_the_example_of_headers() -> None:
     """A dict of str becomes pairs of bytes; of HTTP/2's headers only those remain that HTTP/1 has."""
     assert run(HEADERS) == [
@@ -235,7 +230,6 @@ def test_the_example_of_headers() -> None:
 
 
 @pytest.mark.covers("2.11")
-@pytest.mark.covers("T19")
 def test_the_example_of_bodies() -> None:
     """What the example's comments promise of each case."""
     assert run(BODIES) == [
@@ -248,7 +242,6 @@ def test_the_example_of_bodies() -> None:
 
 
 @pytest.mark.covers("2.12")
-@pytest.mark.covers("T19")
 def test_the_example_of_server_names() -> None:
     """Wildcards work, and so does the document's own request object."""
     assert run(SERVER_NAMES) == [
@@ -285,7 +278,6 @@ ERRORS = {
 }
 
 
-@pytest.mark.covers("T19")
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_a_signature_is_the_documents(name: str) -> None:
     """Arguments by the document's names and in its order; ours besides are by keyword only."""
@@ -298,7 +290,6 @@ def test_a_signature_is_the_documents(name: str) -> None:
 
 
 @pytest.mark.covers("2.14")
-@pytest.mark.covers("T19")
 def test_all_names_of_the_document_are_there_and_no_others() -> None:
     """`from otelbridge.hypercorn.utils import *` gives them, sorted; where we add nothing it is Hypercorn's object."""
     ours = {

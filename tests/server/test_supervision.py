@@ -73,6 +73,7 @@ def test_pauses_grow_while_workers_keep_dying(tmp_path: Path) -> None:
         assert pauses == [0.1, 0.2, 0.4]
 
 
+@pytest.mark.covers("F7")
 @pytest.mark.covers("3.9")
 @pytest.mark.covers("3.6")
 @each_class
