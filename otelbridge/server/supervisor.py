@@ -60,13 +60,13 @@ class Supervisor:
         self._asked: list[str] = []  # by signals: "stop", "reread", "replace"
         self._is_stopping = False
         self._has_served = False
-        self._has_killed = False
         self._failures = 0
         self._next_start_s = 0.0
         self._end: str | None = None  # the sentence that ends it all
         self._files: dict[Path, float | None] = {}
         self._next_watch_s = 0.0
         self._order = self._make_order(config)
+        self._before = config, self._order  # what those serve by who are being replaced
 
     def run(self) -> None:
         """Serve until told to stop. StartError: it could not begin, or not go on; nothing is left running."""
@@ -109,6 +109,8 @@ class Supervisor:
         room = self._config.workers - len(fresh)
         if old:
             room = min(room, 1 - (len(fresh) - len(ready)))
+        else:
+            self._before = self._config, self._order
         if time.monotonic() >= self._next_start_s:
             for _ in range(room):
                 worker = WorkerProcess(self._order, self._descriptors(), self._generation, self._variables)
@@ -183,13 +185,15 @@ class Supervisor:
             logging.ERROR,
             f"worker {worker.pid} could not take over: {cause}; the {len(self._serving())} before it stay",
         )
+        self._config, self._order = self._before
         newest = max(other.generation for other in self._serving())
         for other in self._workers:
             if other.state == "starting":
                 other.stop()
         self._generation = newest
         for other in self._serving():
-            other.generation = newest
+            # One that is spent has said so once, and goes on.
+            other.generation, other.is_spent = newest, False
         self._failures = 0
 
     def _serving(self) -> list[WorkerProcess]:
@@ -217,6 +221,7 @@ class Supervisor:
 
     def _replace(self, *, reread: bool) -> None:
         """Begin a new generation of workers, by a Config that is read again if there is one."""
+        self._before = self._config, self._order
         if reread and self._reread is not None:
             try:
                 config = self._reread()

@@ -170,6 +170,31 @@ def test_successors_that_cannot_start_leave_the_old_workers(tmp_path: Path) -> N
         assert served.stop() == 0
 
 
+@pytest.mark.covers("3.9")
+def test_a_configuration_that_workers_cannot_start_with_is_given_up(tmp_path: Path) -> None:
+    """
+    Where the new configuration keeps workers from starting, those before it stay, and so does their configuration: one
+    that dies later is replaced by its like.
+    """
+    config = tmp_path / "server.toml"
+    config.write_text("workers = 1\n")
+    (tmp_path / "app.py").write_text(APP)
+    served = Served(tmp_path, "-c", "server.toml", "--bind", "127.0.0.1:{port}", "app:app")
+    try:
+        served.await_running(1)
+        config.write_text("workers = 1\nstartup_timeout = -1.0\n")
+        served.send(signal.SIGHUP)
+        served.await_line("could not take over")
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGKILL)
+        served.await_running(2)
+
+        assert int(served.get()) in served.workers() - {worker}
+        assert served.stop() == 0
+    finally:
+        served.kill()
+
+
 @pytest.mark.covers("3.5")
 @each_class
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
