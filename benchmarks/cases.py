@@ -37,6 +37,10 @@ BARE = "the app alone"
 OURS_RECORDS = "otelbridge, metrics and access record"
 OURS_SPANS = "otelbridge, metrics, access record, span"
 OURS_EXPORTED = f"{OURS_SPANS}, all exported"
+THEIR_COMMAND = "hypercorn"
+THEIR_COMMAND_LOGGED = "hypercorn, access log to a file"
+OUR_COMMAND = "otelbridge run, all exported"
+OUR_COMMAND_LOGGED = "otelbridge run, all exported, access log to a file"
 THEIR_METRICS = "OTel instrumentation, metrics"
 THEIR_SPANS = "OTel instrumentation, metrics and spans"
 
@@ -55,7 +59,7 @@ class Case:
     key: str
     title: str
     clock: Literal["wall", "cpu", "process", "server"]
-    """process: a wall clock around whole processes; server: the CPU clock of one. A round has few of either."""
+    """process: a wall clock around whole processes; server: a clock of the contestant's. A round has few of either."""
     entries: Sequence[Entry]
     floor: str | None = None
     """The row that is part of all others: ratios and targets are about what the others add to it."""
@@ -241,6 +245,7 @@ def cases(stream: TextIO, binary: BinaryIO, receiver: Receiver, folder: Path) ->
             },
         ),
         *_access_cases(receiver),
+        _command_case(receiver, folder),
     ]
 
 
@@ -349,6 +354,22 @@ def _access_cases(receiver: Receiver) -> Iterator[Case]:
             _endpoint_entry(receiver, "alone", BARE, room=served, function="hypercorn", layer=ALONE),
             _served(receiver, OURS_RECORDS, served, layer="metrics+record", signals=1),
             _served(receiver, OURS_EXPORTED, served, layer="all", signals=2),
+        ],
+    )
+
+
+def _command_case(receiver: Receiver, folder: Path) -> Case:
+    theirs = partial(_entry, room=_room("commands"), function="hypercorn", folder=folder)
+    ours = partial(_endpoint_entry, receiver, "run", room=_room("commands"), function="otelbridge", folder=folder)
+    return Case(
+        "run",
+        "request to a bare ASGI app at full speed, one worker: the time it takes, whose ratios are those of requests/s",
+        "server",
+        [
+            theirs(name=THEIR_COMMAND, access_log=False),
+            theirs(name=THEIR_COMMAND_LOGGED, access_log=True),
+            ours(name=OUR_COMMAND, access_log=False),
+            ours(name=OUR_COMMAND_LOGGED, access_log=True),
         ],
     )
 

@@ -39,7 +39,7 @@ def hypercorn(
     `count` tells how many records and spans were delivered; there must be `signals` of them for each request.
     """
     server = _Server(layer, endpoint)
-    client = _Client(server.port)
+    client = Client(server.port)
 
     def finish() -> None:
         client.drain()
@@ -99,7 +99,7 @@ class _Server:
         return int(line)
 
 
-class _Client:
+class Client:
     """Keep-alive connections that take turns."""
 
     def __init__(self, port: int) -> None:
@@ -126,6 +126,7 @@ class _Client:
                 self._waiting[index] = False
 
     def close(self) -> None:
+        """Leave."""
         for connection in self._connections:
             connection.close()
 

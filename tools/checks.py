@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hatch_build import TARGETS
@@ -73,10 +72,16 @@ def _steps(python: Path) -> Iterator[Step]:
     yield "native tests, ReleaseSafe", lambda: _native_tests_with_safety(python)
 
 
-def _call(*command: str | Path) -> None:
+def _call(*command: str | Path, cwd: Path = ROOT, changes: Mapping[str, str] | None = None) -> None:
     arguments = [str(part) for part in command]
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        arguments,
+        cwd=cwd,
+        env={**environment(), **(changes or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise ToolError(f"$ {' '.join(arguments[1:])}\n{done.stdout}{done.stderr}".rstrip())
@@ -103,20 +108,20 @@ def _cross_compile(python: Path, target: str) -> None:
 
 
 def _native_tests_with_safety(python: Path) -> None:
-    """Run tests/native on a core whose overflows, bad casts and unreachable code trap, then put the fast one back."""
+    """Run tests/native on a core whose overflows, bad casts and unreachable code trap, in a copy of the package."""
     built = [path for path in (ROOT / "otelbridge").glob("_native.*") if path.suffix in (".so", ".pyd")]
     if len(built) != 1:
         raise ToolError(f"expected one native module, got {[path.name for path in built]}: run `make native`")
-    module = built[0]
-    (ROOT / "build").mkdir(exist_ok=True)  # beside the package, so that a replacement is one rename
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as scratch:
-        fast = Path(scratch) / module.name
-        shutil.copy2(module, fast)
-        safe = Path(scratch) / f"safe.{module.name}"
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch)
+        for path in ROOT.iterdir():
+            if path.name not in ("otelbridge", "build") and not path.name.startswith("."):
+                (tree / path.name).symlink_to(path)
+        package = tree / "otelbridge"
+        shutil.copytree(ROOT / "otelbridge", package, ignore=shutil.ignore_patterns("__pycache__", built[0].name))
+        safe = package / built[0].name
         _call(python, ROOT / "hatch_build.py", "--mode", "ReleaseSafe", "--out", safe)
-        try:
-            # Replaced, never written over: a running program may have the old file mapped.
-            os.replace(safe, module)
-            _call(python, "-m", "pytest", "--quiet", "tests/native")
-        finally:
-            os.replace(fast, module)
+        changes = {"PYTHONPATH": str(tree)}
+        is_it = f"import otelbridge._native as core; assert core.__file__ == {str(safe)!r}, core.__file__"
+        _call(python, "-c", is_it, cwd=tree, changes=changes)
+        _call(python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/native", cwd=tree, changes=changes)
