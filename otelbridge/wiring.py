@@ -89,11 +89,23 @@ def ensure_configured() -> None:
     No thread is started before the first record, span or request: a master that loads the app for its workers
     (gunicorn --preload) has none.
     """
-    if _runtime.settings is None:
+    if _runtime.settings is None or _runtime.is_provisional:
         with _runtime.lock:
-            if _runtime.settings is None:
+            if _runtime.settings is None or _runtime.is_provisional:
                 _runtime.configure(resolve({}, level_number=_level_number))
                 _use_redaction(_redaction(None))
+
+
+def send_early_logs() -> None:
+    """Send log records, as the environment says, until somebody configures: the first time is still to come.
+
+    For a host that is about to start an app, which may configure while it starts. ConfigError: as `configure`.
+    """
+    with _runtime.lock:
+        if _runtime.settings is None:
+            arguments = {"traces": "none", "metrics": "none"}
+            _runtime.configure(resolve(arguments, level_number=_level_number), is_provisional=True)
+            _use_redaction(_redaction(None))
 
 
 def begin() -> None:
@@ -164,6 +176,7 @@ class _Runtime:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.settings: Settings | None = None
+        self.is_provisional = False
         self.reporter = Reporter()
         self.log_account = Account()
         self._workers: dict[Signal, Worker] = {}
@@ -179,8 +192,9 @@ class _Runtime:
         # When the last `flush_at_end` ended, and the seconds that it waited in vain.
         self.tried_at_end = (0.0, 0.0)
 
-    def configure(self, settings: Settings) -> None:
-        """Make the process be as `settings` say."""
+    def configure(self, settings: Settings, *, is_provisional: bool = False) -> None:
+        """Make the process be as `settings` say; `is_provisional`: until somebody says more."""
+        self.is_provisional = is_provisional
         from otelbridge._logger import core, logger, set_format_raises
         from otelbridge.departures import strict
 
@@ -209,7 +223,7 @@ class _Runtime:
         mute_export_loggers()
         debugging.install()
         otelbridge.context.attach(core)
-        if not is_service_named(resource):
+        if not (is_service_named(resource) or self.is_provisional):
             self.reporter.once(
                 "service", "the service has no name: configure(service_name=...) or OTEL_SERVICE_NAME gives it one"
             )

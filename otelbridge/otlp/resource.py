@@ -30,6 +30,10 @@ def is_service_named(resource: Resource) -> bool:
     return not str(resource.attributes.get("service.name", "")).startswith("unknown_service")
 
 
+# By process id: a forked child is another instance.
+_INSTANCE_IDS: dict[int, str] = {}
+
+
 class ProcessIdentity:
     """The part of the resource that each process, forks included, has of its own."""
 
@@ -43,8 +47,9 @@ class ProcessIdentity:
         """The attributes of this very process, without those that the user fixed."""
         pid = os.getpid()
         if pid not in self._attributes:
-            own = {"service.instance.id": str(uuid.uuid4()), "process.pid": pid}
-            # Several workers may come here at once: the first one's identity is the one for all.
+            # However often it is configured, a process is one instance. Several workers may come here at once: the
+            # first one's identity is the one for all.
+            own = {"service.instance.id": _INSTANCE_IDS.setdefault(pid, str(uuid.uuid4())), "process.pid": pid}
             self._attributes.setdefault(pid, {name: own[name] for name in own if name in self._ours})
         return self._attributes[pid]
 

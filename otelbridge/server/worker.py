@@ -198,14 +198,15 @@ def _loop_base(worker_class: str) -> type[Any]:
 
 
 def _load(config: Config) -> Loaded:
-    """Load the application and instrument it, unless it has seen to that itself."""
-    from otelbridge.access.servers import is_observed
+    """Load the application; it is instrumented unless it has seen to that itself."""
     from otelbridge.hypercorn.utils import load_application
-    from otelbridge.integrations.apps import instrument
+    from otelbridge.server.starting import instrumented
+    from otelbridge.wiring import send_early_logs
 
     wrapper: Any = load_application(config.application_path, config.wsgi_max_body_size)
     mode: Mode = "wsgi" if hasattr(wrapper, "max_body_size") else "asgi"
-    return Loaded(wrapper.app if is_observed() else instrument(wrapper.app), mode)
+    send_early_logs()
+    return Loaded(instrumented(wrapper.app, mode), mode)
 
 
 def _prepare_hypercorn() -> None:
@@ -386,10 +387,10 @@ def _say_spent(boss: Boss, stop: Callable[[], object]) -> None:
 
 def _leave(boss: Boss) -> None:
     """Deliver before the interpreter's own end, which may wait long for threads of the application."""
-    from otelbridge.wiring import EXIT_TIMEOUT_S, flush
+    from otelbridge.access.backends import flush_at_end
 
     boss.tell(SERVED)
-    flush(EXIT_TIMEOUT_S)
+    flush_at_end()
 
 
 def _files(config: Config) -> dict[str, float]:

@@ -148,6 +148,32 @@ def test_the_command_line_names_the_service_and_its_collector(tmp_path: Path, ot
     assert len({record.resource["process.pid"] for record in otlp_receiver.logs()}) == 2
 
 
+def test_an_app_may_configure_while_it_starts(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """
+    What the lifespan's startup configures comes first: spans and points have that name, too. What was logged before it,
+    at import, is sent as well, by the same instance.
+    """
+    app = f"""import otelbridge
+{APP}
+otelbridge.logger.info("imported")
+starting = lifespan
+async def lifespan(receive, send):
+    otelbridge.configure(service_name="mine")
+    otelbridge.logger.info("starting")
+    await starting(receive, send)
+"""
+    with serving(tmp_path, app=app, **exporting(otlp_receiver, OTEL_BLRP_SCHEDULE_DELAY="2000")) as served:
+        served.get()
+        assert served.stop() == 0
+
+    sent = [*otlp_receiver.logs(), *otlp_receiver.spans(), *otlp_receiver.points()]
+    assert {each.resource["service.name"] for each in sent} == {"mine"}
+    assert len({each.resource["service.instance.id"] for each in sent}) == 1
+    assert "starting" in {received.item.body.string_value for received in otlp_receiver.logs()}
+    assert (len(accesses(otlp_receiver)), len(otlp_receiver.spans())) == (1, 1)
+    assert "otelbridge:" not in served.err
+
+
 def test_what_the_app_configures_wins(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     """
     An app that calls `configure(service_name=)` is called that, whatever --service-name says; nobody complains.
@@ -263,7 +289,7 @@ def test_a_replaced_worker_delivers_what_it_has(tmp_path: Path, otlp_receiver: O
     with serving(tmp_path, *options, workers=2, **exporting(otlp_receiver, **never)) as served:
         before = served.workers()
         answers = Counter(int(served.get()) for _ in range(20))
-        assert not otlp_receiver.logs()
+        assert not accesses(otlp_receiver)
         served.send(signal.SIGHUP)
         served.await_running(4)
         wait_until(lambda: not any(map(is_alive, before)), "old workers are still there")
