@@ -39,6 +39,18 @@ class Loaded(NamedTuple):
     mode: Mode
 
 
+class Shift(NamedTuple):
+    """All that a worker's loop needs: what it serves, for whom, and which signals end it."""
+
+    app: Any
+    mode: Mode
+    config: Config
+    boss: Boss
+    drain: Drain
+    spent: _Spent
+    signals: list[int]
+
+
 class Boss(Protocol):
     """Whom a worker answers to."""
 
@@ -180,13 +192,14 @@ def _serve(config: Config, boss: Boss, drain: Drain, descriptors: frozenset[int]
     _prepare_hypercorn()
     spent = _Spent(config)
     app = spent.count(loaded)
+    shift = Shift(app, loaded.mode, config, boss, drain, spent, numbers)
     if config.worker_class == "trio":
-        _serve_trio(app, loaded.mode, config, boss, drain, spent, numbers)
+        _serve_trio(shift)
     else:
         factory = loop_class(_loop_base(config.worker_class), drain, descriptors)
         with asyncio.Runner(debug=debug, loop_factory=factory) as runner:
             runner.get_loop().set_exception_handler(_on_loop_error)
-            runner.run(_serve_asyncio(app, loaded.mode, config, boss, drain, spent, numbers))
+            runner.run(_serve_asyncio(shift))
 
 
 def _loop_base(worker_class: str) -> type[Any]:
@@ -259,9 +272,7 @@ class _Spent:
             tell()
 
 
-async def _serve_asyncio(
-    app: Any, mode: Mode, config: Config, boss: Boss, drain: Drain, spent: _Spent, numbers: list[int]
-) -> None:
+async def _serve_asyncio(shift: Shift) -> None:
     from hypercorn.asyncio import serve
 
     loop = asyncio.get_running_loop()
@@ -276,31 +287,31 @@ async def _serve_asyncio(
             serving.cancel()
 
     def listen() -> None:
-        if boss.is_over():
-            loop.remove_reader(boss.fileno())
+        if shift.boss.is_over():
+            loop.remove_reader(shift.boss.fileno())
             end()
 
     def tired() -> None:
-        _say_spent(boss, lambda: loop.call_soon_threadsafe(stop.set))
+        _say_spent(shift.boss, lambda: loop.call_soon_threadsafe(stop.set))
 
     async def trigger() -> None:
         # Hypercorn awaits this when it has begun to serve.
         nonlocal has_begun
         has_begun = True
-        spent.begin(tired)
-        boss.tell(READY, files=_files(config))
+        shift.spent.begin(tired)
+        shift.boss.tell(READY, files=_files(shift.config))
         await stop.wait()
-        boss.tell(STOPPING)
-        drain.begin()
+        shift.boss.tell(STOPPING)
+        shift.drain.begin()
         await asyncio.sleep(DRAIN_S)
 
-    serving = loop.create_task(serve(app, config, shutdown_trigger=trigger, mode=mode))
-    with _handled(loop, numbers, end):
-        if boss.fileno() >= 0:
-            loop.add_reader(boss.fileno(), listen)
+    serving = loop.create_task(serve(shift.app, shift.config, shutdown_trigger=trigger, mode=shift.mode))
+    with _handled(loop, shift.signals, end):
+        if shift.boss.fileno() >= 0:
+            loop.add_reader(shift.boss.fileno(), listen)
         with contextlib.suppress(asyncio.CancelledError):
             await serving
-        _leave(boss)
+        _leave(shift.boss)
 
 
 @contextlib.contextmanager
@@ -321,13 +332,11 @@ def _handled(loop: asyncio.AbstractEventLoop, numbers: list[int], act: Callable[
             signal.signal(number, handler)
 
 
-def _serve_trio(
-    app: Any, mode: Mode, config: Config, boss: Boss, drain: Drain, spent: _Spent, numbers: list[int]
-) -> None:
+def _serve_trio(shift: Shift) -> None:
     import trio
     from hypercorn.trio import serve
 
-    install_trio(drain)
+    install_trio(shift.drain)
 
     async def main() -> None:
         stop = trio.Event()
@@ -341,37 +350,37 @@ def _serve_trio(
                 serving.cancel()
 
         async def listen() -> None:
-            while not boss.is_over():
-                await trio.lowlevel.wait_readable(boss.fileno())
+            while not shift.boss.is_over():
+                await trio.lowlevel.wait_readable(shift.boss.fileno())
             end()
 
         async def obey_signals(task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
-            with trio.open_signal_receiver(*numbers) as received:
+            with trio.open_signal_receiver(*shift.signals) as received:
                 task_status.started()
                 async for _ in received:
                     end()
 
         def tired() -> None:
-            _say_spent(boss, lambda: token.run_sync_soon(stop.set))
+            _say_spent(shift.boss, lambda: token.run_sync_soon(stop.set))
 
         async def trigger() -> None:
             nonlocal has_begun
             has_begun = True
-            spent.begin(tired)
-            boss.tell(READY, files=_files(config))
+            shift.spent.begin(tired)
+            shift.boss.tell(READY, files=_files(shift.config))
             await stop.wait()
-            boss.tell(STOPPING)
-            drain.begin()
+            shift.boss.tell(STOPPING)
+            shift.drain.begin()
             await trio.sleep(DRAIN_S)
 
         serving = trio.CancelScope()
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals)
-            if boss.fileno() >= 0:
+            if shift.boss.fileno() >= 0:
                 nursery.start_soon(listen)
             with serving:
-                await serve(app, config, shutdown_trigger=trigger, mode=mode)
-            _leave(boss)
+                await serve(shift.app, shift.config, shutdown_trigger=trigger, mode=shift.mode)
+            _leave(shift.boss)
             nursery.cancel_scope.cancel()
 
     trio.run(main)

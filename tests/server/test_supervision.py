@@ -28,7 +28,7 @@ def refuses(served: Served) -> bool:
         return client.connect_ex(("127.0.0.1", served.port)) != 0
 
 
-@pytest.mark.covers("3.8")
+@pytest.mark.covers("3.8", note="Hypercorn ends the whole server when a worker crashes, with exit code 0")
 def test_a_crashed_worker_is_replaced_and_its_death_is_told(tmp_path: Path) -> None:
     """
     A worker that is killed is replaced while the other goes on serving; a line in the log says what it died of.
@@ -74,8 +74,8 @@ def test_pauses_grow_while_workers_keep_dying(tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("F7")
-@pytest.mark.covers("3.9")
-@pytest.mark.covers("3.6")
+@pytest.mark.covers("3.9", note="one by one: Hypercorn ends all workers first, and does not read the file again")
+@pytest.mark.covers("3.6", note="Hypercorn's master dies of it, and leaves its workers behind")
 @each_class
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
 def test_workers_are_replaced_one_by_one_without_a_refusal(tmp_path: Path, worker_class: str, number: int) -> None:
@@ -281,7 +281,7 @@ def test_who_asks_twice_does_not_wait(tmp_path: Path) -> None:
         thread.join()
 
 
-@pytest.mark.covers("3.7")
+@pytest.mark.covers("3.7", note="Hypercorn's workers outlive a master that was killed, and keep its port")
 def test_no_worker_outlives_its_supervisor(tmp_path: Path) -> None:
     """
     When the supervisor is killed, its workers end by themselves, with their lifespan.
@@ -339,7 +339,7 @@ def test_max_requests_replaces_a_worker_after_its_successor_serves(tmp_path: Pat
     assert "died" not in served.err
 
 
-@pytest.mark.covers("3.10")
+@pytest.mark.covers("3.10", note="Hypercorn returns 0 after a failed start")
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_start_that_fails_ends_with_a_code_and_a_sentence(tmp_path: Path, workers: int) -> None:
     """
