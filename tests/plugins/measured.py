@@ -16,7 +16,7 @@ HEADER = """\
 # Proof: what `make full` last measured
 
 Written by `make full` when all its tests passed: {date}, on {machine}. Each number comes from the test beside it, which
-ran the real programs on loopback: the Collector, Prometheus, Loki, Jaeger, Kafka, Docker.
+ran the real programs on loopback: the Collector, Prometheus, Loki, Jaeger, Kafka, Docker, wrk.
 
 | what | number | unit | test |
 |---|---:|---|---|
