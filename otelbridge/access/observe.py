@@ -164,7 +164,8 @@ class Observer:
     def open_wsgi(self, environ: dict[str, Any]) -> Observation | None:
         """Begin to observe a WSGI request; None: as `open_asgi`."""
         try:
-            if get_global_textmap() is not self._textmap:
+            # A server's own answer may have come first.
+            if not self.has_environs or get_global_textmap() is not self._textmap:
                 self._meet()
                 self.has_environs = True
             opened = self._gate.wsgi(self, environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import hypercorn.utils
 from hypercorn.app_wrappers import WSGIWrapper
 
+from otelbridge.server.broken import record
+
 
 class ServedWSGIWrapper(WSGIWrapper):
-    """Hypercorn's bridge from ASGI to a WSGI app, which also serves the app's lifespan, and passes on empty answers.
+    """Hypercorn's bridge from ASGI to a WSGI app, which serves the lifespan and passes on empty answers, too.
 
     Hypercorn's own leaves the lifespan at once, which its trio worker takes for a failure; and it sends headers with
     the first piece of a body: an answer without one (to HEAD, of 204) becomes a 500.
@@ -23,8 +26,27 @@ class ServedWSGIWrapper(WSGIWrapper):
             for word in ("startup", "shutdown"):
                 await receive()
                 await send({"type": f"lifespan.{word}.complete"})
+        elif scope["type"] == "http":
+            await self._serve_request(scope, receive, send, sync_spawn, call_soon)
         else:
             await super().__call__(scope, receive, send, sync_spawn, call_soon)
+
+    async def _serve_request(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
+        """Serve a request; one that Hypercorn answers before the app is asked (a body too large) is recorded here."""
+        began_s = time.monotonic()
+        is_asked = False
+
+        def ask(*work: Any) -> Any:
+            nonlocal is_asked
+            is_asked = True
+            return sync_spawn(*work)
+
+        async def send_recorded(message: Any) -> None:
+            if not is_asked and message["type"] == "http.response.start":
+                record(scope, message["status"], time.monotonic() - began_s)
+            await send(message)
+
+        await super().__call__(scope, receive, send_recorded, ask, call_soon)
 
     def run_app(self, environ: Any, send: Any) -> None:
         """Call the app, in a thread."""

@@ -333,8 +333,34 @@ def test_what_the_server_refuses_for_a_wsgi_app_is_recorded(tmp_path: Path, otlp
                 read_all(connection)
         assert served.stop() == 0
 
-    said_of = [record.attributes["http.response.status_code"] for record in accesses(otlp_receiver)]
-    assert said_of == [200, 404, 400]
+    # A WSGI request ends when its body is closed, which is after its client has it.
+    said_of = Counter(record.attributes["http.response.status_code"] for record in accesses(otlp_receiver))
+    assert said_of == {200: 1, 404: 1, 400: 1}
+
+
+@each_class
+def test_a_body_too_large_for_a_wsgi_app_is_recorded(
+    tmp_path: Path, otlp_receiver: OtlpReceiver, worker_class: str
+) -> None:
+    """
+    Above wsgi_max_body_size the server answers 400 before the app is asked, as the first request or a later one: one
+    record each.
+    """
+    (tmp_path / "server.toml").write_text("wsgi_max_body_size = 10\n")
+    options = ("-k", worker_class, "-c", "server.toml")
+    large = b"POST /items/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nConnection: close\r\n\r\nmore than it"
+    with serving(tmp_path, *options, app=FLASK, **exporting(otlp_receiver)) as served:
+        for _ in range(2):
+            with connected(served.port) as connection:
+                connection.sendall(large[:-1])
+                assert read_all(connection).startswith(b"HTTP/1.1 400")
+            served.get("/items/1")
+        assert served.stop() == 0
+
+    found = [record.attributes for record in accesses(otlp_receiver)]
+    statuses = Counter((each["http.request.method"], each["http.response.status_code"]) for each in found)
+    assert statuses == {("POST", 400): 2, ("GET", 200): 2}
+    assert len(otlp_receiver.spans()) == 4
 
 
 def test_a_worker_alone_sends_what_it_has_when_it_ends(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
